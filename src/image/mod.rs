@@ -1,0 +1,1 @@
+//! Images: references, the content store, import, and the unpacking of layers.

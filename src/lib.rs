@@ -1,0 +1,30 @@
+//! berth: ECS task definitions, run directly on a Linux host.
+//!
+//! The modules stand in bands; each imports only from bands below its own (`tests/it/architecture.rs` holds this).
+//!
+//! - band 0, words and bare metal: [`ecs`], [`sys`]
+//! - band 1, pure decisions (no file, socket, clock, randomness, process): [`validate`], [`plan`], [`lifecycle`]
+//! - band 2, the world, one folder each: [`store`], [`image`], [`net`], [`runtime`], [`logs`]
+//! - band 3, processes: [`worker`], [`supervisor`]
+//! - band 4, the one way in: [`ops`]
+//! - band 5, callers: [`cli`]
+
+pub mod ecs;
+pub mod sys;
+
+pub mod lifecycle;
+pub mod plan;
+pub mod validate;
+
+pub mod image;
+pub mod logs;
+pub mod net;
+pub mod runtime;
+pub mod store;
+
+pub mod supervisor;
+pub mod worker;
+
+pub mod ops;
+
+pub mod cli;

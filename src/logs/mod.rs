@@ -1,0 +1,1 @@
+//! Container output on disk: written in CRI format, rotated, read back.

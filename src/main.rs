@@ -1,0 +1,7 @@
+//! The `berth` program: parse, run, exit code. Everything else is the library's.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    berth::cli::main()
+}

@@ -1,0 +1,1 @@
+//! The network of a task: netlink and nftables, applied from a NetworkPlan.

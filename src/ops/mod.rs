@@ -1,0 +1,1 @@
+//! The one way in: an Engine, and one function per operation.

@@ -1,0 +1,132 @@
+//! What one container is made of, as data: its root file system, its process, its limits, its log.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A task's own limits: those of the parent group of all its containers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskLimits {
+    /// A hard cap in CPU units (1024 = one CPU).
+    pub cpu_units: Option<u32>,
+    /// Relative weight in CPU shares (2 to 262144) where there is no cap: the sum of the containers' shares.
+    pub cpu_shares: Option<u32>,
+    /// A hard limit in bytes, without swap.
+    pub memory: Option<u64>,
+}
+
+/// One container's limits within its task.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerLimits {
+    /// Relative weight in CPU shares, 2 to 262144.
+    pub cpu_shares: u32,
+    /// A hard limit in bytes, without swap.
+    pub memory: Option<u64>,
+    /// A soft limit in bytes.
+    pub memory_reservation: Option<u64>,
+    /// How many processes and threads it may have.
+    pub pids: u32,
+}
+
+/// The control groups of a task: `/berth-TAG/TASK` and one group per container below it, in every hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CgroupPlan {
+    /// The root's group, `berth-TAG`, relative to the hierarchy's mount point.
+    pub root: String,
+    /// The task's group below it, the task id.
+    pub task: String,
+    /// The task's limits.
+    pub limits: TaskLimits,
+}
+
+/// A resource limit of a process (setrlimit(2)).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rlimit {
+    /// The name as ECS writes it: `nofile`, `core`, `nproc` ...
+    pub name: String,
+    /// The soft limit; -1 is unlimited.
+    pub soft: i64,
+    /// The hard limit; -1 is unlimited.
+    pub hard: i64,
+}
+
+/// All that a process of a container is given at its start; the same for the container's init and for an exec.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessPlan {
+    /// The program and its arguments; never empty.
+    pub args: Vec<String>,
+    /// The environment, complete: PATH and HOME are always in it.
+    pub env: Vec<(String, String)>,
+    /// The working directory, absolute.
+    pub cwd: String,
+    /// The user.
+    pub uid: u32,
+    /// The primary group.
+    pub gid: u32,
+    /// The supplementary groups, complete.
+    pub groups: Vec<u32>,
+    /// The capabilities, `CAP_CHOWN` ...: the bounding set, and for uid 0 the permitted and effective ones as well.
+    /// Inheritable and ambient sets stay empty.
+    pub capabilities: Vec<String>,
+    /// The resource limits.
+    pub rlimits: Vec<Rlimit>,
+    /// no_new_privs.
+    pub no_new_privileges: bool,
+    /// Whether the default seccomp profile is loaded (only a privileged container goes without).
+    pub seccomp: bool,
+    /// The OOM score adjustment, 0 to 1000.
+    pub oom_score_adj: i32,
+}
+
+/// A container's root file system: an overlay of unpacked layers and a writable one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootfsPlan {
+    /// The unpacked layers, topmost first.
+    pub layers: Vec<PathBuf>,
+    /// readonlyRootFilesystem.
+    pub readonly: bool,
+}
+
+/// Where a container's output goes, and how much of it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPlan {
+    /// A file is rotated when it would grow over this many bytes.
+    pub max_bytes: u64,
+    /// How many files are kept, the current one included.
+    pub max_files: u32,
+}
+
+/// Everything about one container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerPlan {
+    /// The name in the task definition: `[A-Za-z0-9_-]{1,255}`.
+    pub name: String,
+    /// The runtime id: the task id, a hyphen, ten digits. Also the id that libcontainer knows it by.
+    pub runtime_id: String,
+    /// The last part of the container's ARN.
+    pub arn_id: String,
+    /// The image as the task definition names it.
+    pub image: String,
+    /// The digest of the image's manifest, `sha256:...`.
+    pub image_digest: String,
+    /// Whether its end is the task's end.
+    pub essential: bool,
+    /// The containers that must have started before it (`dependsOn` START), by name.
+    pub depends_on: Vec<String>,
+    /// The signal that asks it to stop (the image's STOPSIGNAL or SIGTERM), as a number.
+    pub stop_signal: i32,
+    /// Seconds from that signal to SIGKILL.
+    pub stop_timeout: u32,
+    /// Its first process.
+    pub process: ProcessPlan,
+    /// Its root file system.
+    pub rootfs: RootfsPlan,
+    /// Its limits.
+    pub limits: ContainerLimits,
+    /// Its log.
+    pub log: LogPlan,
+    /// The task's host name, `ip-172-31-0-10.ec2.internal`.
+    pub hostname: String,
+    /// Files that berth writes and binds over the container's own: path in the container, content.
+    pub files: Vec<(String, String)>,
+}

@@ -1,0 +1,138 @@
+//! Where things are: every path that berth makes, derived from the root and the task's id, so that any process can
+//! find (and remove) what another one made.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The directories of one berth root. Two roots share nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// What outlives a reboot: store, images, logs, writable layers.
+    pub state: PathBuf,
+    /// What does not: locks, sockets, FIFOs, caches. A tmpfs on the default root.
+    pub run: PathBuf,
+}
+
+impl Layout {
+    /// The default root: `/var/lib/berth` and `/run/berth`.
+    pub fn system() -> Self {
+        Self { state: "/var/lib/berth".into(), run: "/run/berth".into() }
+    }
+
+    /// A private, complete state below one absolute directory.
+    pub fn below(root: &Path) -> Self {
+        Self { state: root.to_owned(), run: root.join("run") }
+    }
+
+    /// The store's file.
+    pub fn store(&self) -> PathBuf {
+        self.state.join("store.db")
+    }
+
+    /// The image store's directory.
+    pub fn images(&self) -> PathBuf {
+        self.state.join("images")
+    }
+
+    /// Compiled seccomp filters.
+    pub fn filters(&self) -> PathBuf {
+        self.run.join("seccomp")
+    }
+
+    /// All that belongs to one task.
+    pub fn task(&self, id: &str) -> TaskPaths {
+        TaskPaths { state: self.state.join("tasks").join(id), run: self.run.join("tasks").join(id) }
+    }
+
+    /// Eight hexadecimal digits that tell this root from every other one on the host: they stand in the names of its
+    /// cgroup, its nftables table and its interface group. FNV-1a of the state directory's path.
+    pub fn tag(&self) -> String {
+        let hash = self.state.as_os_str().as_encoded_bytes().iter();
+        format!("{:08x}", hash.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)))
+    }
+}
+
+/// The directories of one task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskPaths {
+    /// Logs and writable layers.
+    pub state: PathBuf,
+    /// Lock, control socket, bundles, FIFOs; gone when the task has stopped.
+    pub run: PathBuf,
+}
+
+impl TaskPaths {
+    /// The file whose lock the task's supervisor holds: its liveness.
+    pub fn lock(&self) -> PathBuf {
+        self.run.join("lock")
+    }
+
+    /// The supervisor's control socket.
+    pub fn control(&self) -> PathBuf {
+        self.run.join("control.sock")
+    }
+
+    /// libcontainer's state directory, a cache.
+    pub fn libcontainer(&self) -> PathBuf {
+        self.run.join("lc")
+    }
+
+    /// Logs of the task's containers.
+    pub fn logs(&self) -> PathBuf {
+        self.state.join("logs")
+    }
+
+    /// All that belongs to one container. `name` is valid ECS container name: no slash, no dot.
+    pub fn container(&self, name: &str) -> ContainerPaths {
+        ContainerPaths {
+            run: self.run.join("c").join(name),
+            upper: self.state.join("upper").join(name),
+            log: self.logs().join(format!("{name}.log")),
+        }
+    }
+}
+
+/// The directories and files of one container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerPaths {
+    /// The bundle (`config.json`, `rootfs`), the FIFOs and the state file.
+    pub run: PathBuf,
+    /// `fs` and `work`: the writable layer.
+    pub upper: PathBuf,
+    /// The current log file; rotated ones carry `.1`, `.2` ... behind it.
+    pub log: PathBuf,
+}
+
+impl ContainerPaths {
+    /// The FIFO behind the container's standard output.
+    pub fn stdout(&self) -> PathBuf {
+        self.run.join("stdout")
+    }
+
+    /// The FIFO behind the container's standard error.
+    pub fn stderr(&self) -> PathBuf {
+        self.run.join("stderr")
+    }
+
+    /// Pid and start time of the container's init, written before it may run.
+    pub fn state_file(&self) -> PathBuf {
+        self.run.join("init.json")
+    }
+
+    /// Where the worker mounts the root file system, in a mount namespace of its own.
+    pub fn rootfs(&self) -> PathBuf {
+        self.run.join("rootfs")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_roots_have_two_tags() {
+        assert_ne!(Layout::system().tag(), Layout::below(Path::new("/tmp/a")).tag());
+        assert_eq!(Layout::system().tag().len(), 8);
+    }
+}

@@ -1,0 +1,1 @@
+//! Containers: cgroups, bundles, libcontainer, and the security floor of every process in a container.

@@ -1,0 +1,1 @@
+//! The state that outlives processes: typed records with revisions, in one SQLite file.

@@ -1,0 +1,1 @@
+//! The process that a task belongs to: holder, poll loop, control socket.

@@ -1,0 +1,3 @@
+//! The suite that needs no root.
+
+mod architecture;

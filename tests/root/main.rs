@@ -1,0 +1,1 @@
+//! The suite that needs root: real cgroups, namespaces, images and clients.
