@@ -1,1 +1,21 @@
 //! The ECS vocabulary: data and serde, no behaviour. Field names are the service model's, in snake case.
+//!
+//! An absent member and an empty list are two things on this wire, and clients compare what they sent with what they
+//! get back: therefore members are `Option`, lists included, wherever ECS tells the two apart.
+
+pub mod arn;
+pub mod container_definition;
+pub mod error;
+pub mod linux;
+pub mod overrides;
+pub mod status;
+pub mod task;
+pub mod task_definition;
+mod timestamp;
+
+pub use container_definition::ContainerDefinition;
+pub use overrides::TaskOverride;
+pub use status::{Connectivity, ContainerStatus, HealthStatus, LaunchType, StopCode, TaskStatus};
+pub use task::{Container, Failure, Task};
+pub use task_definition::TaskDefinition;
+pub use timestamp::Timestamp;

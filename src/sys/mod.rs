@@ -1,1 +1,19 @@
 //! Safe wrappers around system calls: the only place with `unsafe`. One file per subject, one call per function.
+#![expect(unsafe_code, reason = "this is the module that makes raw system calls safe to use")]
+
+pub mod beneath;
+pub mod bpf;
+pub mod capability;
+pub mod child;
+pub mod lock;
+pub mod mount;
+pub mod netns;
+pub mod pidfd;
+pub mod process;
+pub mod seal;
+pub mod shared;
+pub mod spawn;
+pub mod terminal;
+pub mod time;
+pub mod tree;
+pub mod tty;

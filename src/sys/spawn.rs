@@ -1,0 +1,171 @@
+//! Starting our own program as another process: nothing of the caller goes along but what is named here.
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
+
+use nix::unistd::Pid;
+
+/// What becomes of the new process when its parent dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnParentDeath {
+    /// It goes on.
+    Live,
+    /// It is killed (PR_SET_PDEATHSIG).
+    Die,
+}
+
+/// Starts `program` with these arguments and an empty environment. The new process has exactly the descriptors `fds`, as its
+/// 0, 1, 2 ...; all its signals are unblocked and at their defaults.
+///
+/// The caller must be single-threaded or hold no lock that the C library needs between fork and exec: here nothing
+/// but system calls happens in between.
+pub fn spawn(program: BorrowedFd, args: &[&str], fds: &[BorrowedFd], death: OnParentDeath) -> io::Result<Pid> {
+    let args: Vec<CString> = args.iter().map(|arg| CString::new(*arg)).collect::<Result<_, _>>()?;
+    let mut argv: Vec<*const libc::c_char> = args.iter().map(|arg| arg.as_ptr()).collect();
+    argv.push(std::ptr::null());
+    assert!(fds.len() <= MOST, "at most {MOST} descriptors");
+    let fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    let (report, child_report) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let parent = nix::unistd::getpid();
+    // SAFETY: the child calls nothing but async-signal-safe functions on memory prepared above, then execs or exits.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            let error = become_program(program.as_raw_fd(), &argv, &fds, child_report.as_raw_fd(), death, parent);
+            exit_child(child_report.as_raw_fd(), error)
+        }
+        pid => {
+            drop(child_report);
+            let pid = Pid::from_raw(pid);
+            let mut errno = [0; 4];
+            match nix::unistd::read(&report, &mut errno) {
+                Ok(4) => {
+                    nix::sys::wait::waitpid(pid, None)?;
+                    Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno)))
+                }
+                _ => Ok(pid),
+            }
+        }
+    }
+}
+
+/// The most descriptors that a new process can be given.
+const MOST: usize = 16;
+/// Above every descriptor that the child is to have: parking room while they are put in their places.
+const PARKING: RawFd = MOST as RawFd;
+
+/// In the child: arranges descriptors and signals, then execs. Returns the errno of what failed.
+fn become_program(
+    program: RawFd,
+    argv: &[*const libc::c_char],
+    fds: &[RawFd],
+    report: RawFd,
+    death: OnParentDeath,
+    parent: Pid,
+) -> i32 {
+    let environment: [*const libc::c_char; 1] = [std::ptr::null()];
+    // SAFETY: plain system calls on numbers, and on the NULL-terminated argv that the caller keeps alive.
+    unsafe {
+        if death == OnParentDeath::Die {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+            if libc::getppid() != parent.as_raw() {
+                libc::_exit(1); // it died before the call above
+            }
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        for signal in 1..32 {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        let program = libc::fcntl(program, libc::F_DUPFD_CLOEXEC, PARKING);
+        let report = libc::fcntl(report, libc::F_DUPFD_CLOEXEC, PARKING);
+        if program < 0 || report < 0 {
+            return *libc::__errno_location();
+        }
+        let mut parked = [0; MOST];
+        for (fd, parked) in fds.iter().zip(&mut parked) {
+            *parked = libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, PARKING);
+            if *parked < 0 {
+                return *libc::__errno_location();
+            }
+        }
+        for (place, parked) in parked.iter().enumerate().take(fds.len()) {
+            if libc::dup2(*parked, place as RawFd) < 0 {
+                return *libc::__errno_location();
+            }
+        }
+        libc::close_range(fds.len() as u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32);
+        libc::syscall(
+            libc::SYS_execveat,
+            program,
+            c"".as_ptr(),
+            argv.as_ptr(),
+            environment.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
+        *libc::__errno_location()
+    }
+}
+
+fn exit_child(report: RawFd, errno: i32) -> ! {
+    // SAFETY: writes four bytes of a local and ends the process without running anything of the parent's.
+    unsafe {
+        libc::write(report, (&raw const errno).cast(), 4);
+        libc::_exit(127)
+    }
+}
+
+/// Which side of a fork this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fork {
+    /// The old process; the new one's pid.
+    Parent(Pid),
+    /// The new process.
+    Child,
+}
+
+/// Forks a single-threaded process: the new one goes on with a copy of everything.
+pub fn fork() -> io::Result<Fork> {
+    // SAFETY: the caller has one thread, so that no lock can be held by a thread that the child does not have.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Fork::Child),
+        pid => Ok(Fork::Parent(Pid::from_raw(pid))),
+    }
+}
+
+/// Gives freed memory back to the kernel (malloc_trim(3)).
+pub fn trim_memory() {
+    // SAFETY: takes no pointer and only releases pages that the allocator holds free.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Takes the descriptors with which [`spawn`] started this process, to be called once, first thing.
+pub fn inherited<const N: usize>(numbers: [RawFd; N]) -> [OwnedFd; N] {
+    numbers.map(|number| {
+        // SAFETY: the process was started with exactly these descriptors, and nothing else owns them yet.
+        let fd = unsafe { OwnedFd::from_raw_fd(number) };
+        // A descriptor that is given at the start is not close-on-exec; from here on it is.
+        let _ = nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC));
+        fd
+    })
+}
+
+/// A descriptor in memory that holds these bytes and survives an exec when passed on.
+pub fn memory_file(name: &CStr, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let file = File::from(nix::sys::memfd::memfd_create(name, nix::sys::memfd::MFdFlags::MFD_CLOEXEC)?);
+    file.write_all_at(bytes, 0)?;
+    Ok(file.into())
+}
+
+/// Everything in a file, whatever its position.
+pub fn read_whole(fd: impl AsFd) -> io::Result<Vec<u8>> {
+    let file = File::from(fd.as_fd().try_clone_to_owned()?);
+    let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
