@@ -1,1 +1,28 @@
 //! From a task definition as people have it to one that can run, or every violation at once. Pure.
+//!
+//! `parse` reads the form (JSON, shapes, wrappers), `validate` the sense (the table of fields, ECS's rules). Problems
+//! carry their place in the JSON and in the text.
+
+mod container_rules;
+mod convert;
+pub mod fields;
+mod json;
+mod names;
+mod order;
+mod parse;
+mod port_rules;
+mod problem;
+mod process_rules;
+mod report;
+mod sizes;
+mod suggest;
+mod support;
+mod task_definition;
+mod task_rules;
+mod valid_container;
+
+pub use parse::{Parsed, parse, parse_bytes};
+pub use problem::{Problem, Severity};
+pub use report::Strictness;
+pub use task_definition::{ValidTaskDefinition, validate};
+pub use valid_container::ValidContainer;

@@ -1,0 +1,70 @@
+//! What ECS demands of a container's port mappings in awsvpc mode, where a mapping opens nothing: it only names what the
+//! container listens on. Called by `container_rules`.
+
+use super::report::{Path, Report};
+use crate::ecs::ContainerDefinition;
+use crate::ecs::container_definition::PortMapping;
+
+/// ECS takes this many ranges in one container.
+const MAX_RANGES: usize = 100;
+
+/// All mappings of a container.
+pub(super) fn check(container: &ContainerDefinition, path: &Path, report: &mut Report) {
+    let path = path.member("portMappings");
+    let mut ranges: Vec<(u16, u16, bool)> = Vec::new();
+    for (index, mapping) in container.port_mappings.iter().flatten().enumerate() {
+        let path = path.element(index);
+        mapping_form(mapping, &path, report);
+        let Some(text) = mapping.container_port_range.as_deref() else { continue };
+        let range_path = path.member("containerPortRange");
+        let Some((first, last)) = range(text) else {
+            report.error(&range_path, "Invalid 'containerPortRange' setting: a range is written \"8000-8010\"");
+            continue;
+        };
+        let udp = is_udp(mapping);
+        if ranges.iter().any(|other| other.2 == udp && first <= other.1 && other.0 <= last) {
+            report.error(&range_path, "container port is used multiple times in task");
+        }
+        ranges.push((first, last, udp));
+    }
+    if ranges.len() > MAX_RANGES {
+        report.error(&path, format!("more than {MAX_RANGES} port ranges"));
+    }
+}
+
+fn mapping_form(mapping: &PortMapping, path: &Path, report: &mut Report) {
+    let port = |port: &i32| (1..=65_535).contains(port);
+    match (mapping.container_port, mapping.container_port_range.is_some()) {
+        (Some(_), true) => report.error(path, "cannot specify both single port and port range"),
+        (None, false) => report.error(&path.member("containerPort"), "containerPort is missing"),
+        (None, true) => {}
+        (Some(container), false) if !port(&container) => {
+            report.error(&path.member("containerPort"), "a port must be between 1 and 65535");
+        }
+        (Some(container), false) => {
+            if mapping.host_port.is_some_and(|host| host != container) {
+                let words = "When networkMode=awsvpc, the host ports and container ports in port mappings must match.";
+                report.error(&path.member("hostPort"), words);
+            }
+        }
+    }
+    let protocol = mapping.protocol.as_deref().unwrap_or("tcp");
+    if !["tcp", "udp", ""].contains(&protocol) {
+        report.warning(&path.member("protocol"), "the protocol is tcp or udp; ECS takes any other word as tcp");
+    }
+    if mapping.name.as_ref().is_some_and(|name| name.chars().count() > 64) {
+        report.error(&path.member("name"), "the name of a port has at most 64 characters");
+    }
+}
+
+/// Whether a mapping is for UDP; every other word means TCP.
+pub(super) fn is_udp(mapping: &PortMapping) -> bool {
+    mapping.protocol.as_deref() == Some("udp")
+}
+
+fn range(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-')?;
+    let port = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    let (first, last): (u16, u16) = (port(first)?, port(last)?);
+    (first > 0 && first < last).then_some((first, last))
+}

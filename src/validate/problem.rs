@@ -1,0 +1,109 @@
+//! What is wrong with a definition: a sentence, its place in the JSON and in the text, and the ECS exception that goes
+//! with it. Made by `parse` and `validate`; shown by the CLI, answered by the endpoint.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ecs::error::Exception;
+
+/// Whether a definition can be run in spite of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It cannot.
+    Error,
+    /// It can, but something is not as it was asked for, or would be refused by ECS.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Whether the definition can be run all the same.
+    pub severity: Severity,
+    /// The place in the JSON, `containerDefinitions[0].cpu`; empty for the document as a whole.
+    pub path: String,
+    /// The line in the text, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+    /// The exception that ECS would answer.
+    pub exception: Exception,
+    /// The sentence; ECS's own where ECS has one.
+    pub message: String,
+}
+
+impl Problem {
+    /// As compilers write it, `FILE:LINE:COLUMN: error: PATH: message`. Control characters are escaped.
+    pub fn display<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
+        Shown { problem: self, file }
+    }
+}
+
+struct Shown<'a> {
+    problem: &'a Problem,
+    file: &'a str,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { severity, path, line, column, message, .. } = self.problem;
+        write!(f, "{}:{line}:{column}: {severity}: ", Plain(self.file))?;
+        if !path.is_empty() {
+            write!(f, "{}: ", Plain(path))?;
+        }
+        write!(f, "{}", Plain(message))
+    }
+}
+
+/// Text without power over a terminal.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c.is_control() {
+            true => write!(f, "{}", c.escape_default()),
+            false => write!(f, "{c}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(path: &str) -> Problem {
+        Problem {
+            severity: Severity::Error,
+            path: path.to_owned(),
+            line: 3,
+            column: 7,
+            exception: Exception::ClientException,
+            message: "no\u{1b}[31m".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_problem_is_shown_as_compilers_do_and_without_control_characters() {
+        assert_eq!(problem("a[0].b").display("x.json").to_string(), "x.json:3:7: error: a[0].b: no\\u{1b}[31m");
+        assert_eq!(problem("").display("x.json").to_string(), "x.json:3:7: error: no\\u{1b}[31m");
+    }
+
+    #[test]
+    fn a_problem_is_json_for_programs() {
+        let value = serde_json::to_value(problem("a")).unwrap();
+        assert_eq!(value["severity"], "error");
+        assert_eq!(value["exception"], "ClientException");
+    }
+}
