@@ -35,14 +35,24 @@ impl Layout {
         self.state.join("images")
     }
 
+    /// Held shared while a task's network is made, alone while the last one's is unmade.
+    pub fn network_lock(&self) -> PathBuf {
+        self.run.join("network.lock")
+    }
+
     /// Compiled seccomp filters.
     pub fn filters(&self) -> PathBuf {
         self.run.join("seccomp")
     }
 
+    /// Where the tasks' directories for locks and sockets are, by their ids.
+    pub fn tasks_run(&self) -> PathBuf {
+        self.run.join("tasks")
+    }
+
     /// All that belongs to one task.
     pub fn task(&self, id: &str) -> TaskPaths {
-        TaskPaths { state: self.state.join("tasks").join(id), run: self.run.join("tasks").join(id) }
+        TaskPaths { state: self.state.join("tasks").join(id), run: self.tasks_run().join(id) }
     }
 
     /// Eight hexadecimal digits that tell this root from every other one on the host: they stand in the names of its
@@ -118,6 +128,11 @@ impl ContainerPaths {
     /// Pid and start time of the container's init, written before it may run.
     pub fn state_file(&self) -> PathBuf {
         self.run.join("init.json")
+    }
+
+    /// The host's side of the plan's file of that index ([`super::ContainerPlan::files`]).
+    pub fn file(&self, index: usize) -> PathBuf {
+        self.run.join("files").join(index.to_string())
     }
 
     /// Where the worker mounts the root file system, in a mount namespace of its own.

@@ -1,0 +1,279 @@
+//! The step function: one event changes the state, then everything that follows from the state alone is settled.
+
+use super::state::{
+    Container, ContainerPhase, Exit, LastStatus, Now, Preparation, Stop, StopCode, TaskState, Timestamp,
+};
+
+/// SIGKILL, the same number on every architecture.
+const SIGKILL: i32 = 9;
+/// ECS's longest reason.
+const LONGEST_REASON: usize = 1024;
+/// How long a failed removal rests before it is tried again, in milliseconds.
+const RETRY: u64 = 1000;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Network and control group are there.
+    Prepared,
+    /// They could not be made.
+    PrepareFailed {
+        /// ECS's reason.
+        reason: String,
+    },
+    /// A container's program runs.
+    Started {
+        /// Its place.
+        container: usize,
+        /// The pid of its first process.
+        pid: i32,
+    },
+    /// A container could not be started.
+    StartFailed {
+        /// Its place.
+        container: usize,
+        /// ECS's reason, `CannotStartContainerError: ...`.
+        reason: String,
+    },
+    /// A container's first process ended.
+    Exited {
+        /// Its place.
+        container: usize,
+        /// How.
+        exit: Exit,
+        /// Whether the kernel's OOM killer struck in its group.
+        out_of_memory: bool,
+    },
+    /// Somebody wants the task stopped.
+    StopRequested {
+        /// ECS's reason.
+        reason: String,
+        /// Milliseconds that containers have at most, if less than their own.
+        grace: Option<u64>,
+    },
+    /// Everything that was made for the task is gone.
+    CleanedUp,
+    /// Something could not be removed.
+    CleanUpFailed,
+    /// A deadline has passed, or the loop has begun.
+    Tick,
+}
+
+/// What is to be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Start a container.
+    Start(usize),
+    /// Send a signal to a container's first process.
+    Signal(usize, i32),
+    /// Remove everything that was made for the task.
+    CleanUp,
+    /// Write the last record, release the lease, end the supervisor.
+    Finish,
+}
+
+/// Takes one event into account.
+pub fn step(task: &mut TaskState, event: Event, now: Now) -> Vec<Action> {
+    let before = task.clone();
+    let mut actions = Vec::new();
+    match event {
+        Event::Prepared => prepared(task, now.wall),
+        Event::PrepareFailed { reason } => {
+            task.preparation = Preparation::Over;
+            stop(task, StopCode::TaskFailedToStart, &reason, None);
+        }
+        Event::Started { container, pid } => started(&mut task.containers[container], pid, now.wall),
+        Event::StartFailed { container, reason } => start_failed(task, container, &reason),
+        Event::Exited { container, exit, out_of_memory } => exited(task, container, exit, out_of_memory),
+        Event::StopRequested { reason, grace } => {
+            stop(task, StopCode::UserInitiated, &reason, None);
+            grace.into_iter().for_each(|grace| hurry(task, grace, now));
+        }
+        Event::CleanedUp => finish(task, now.wall, &mut actions),
+        Event::CleanUpFailed => task.retry_at = Some(now.boot + RETRY),
+        Event::Tick => {}
+    }
+    settle(task, now, &mut actions);
+    if *task != before {
+        task.version = before.version + 1;
+    }
+    actions
+}
+
+/// When the loop must call [`step`] with [`Event::Tick`] at the latest, in milliseconds since boot.
+pub fn deadline(task: &TaskState) -> Option<u64> {
+    let kill = |container: &Container| match container.phase {
+        ContainerPhase::Stopping { kill_at } => kill_at,
+        ContainerPhase::Waiting | ContainerPhase::Starting | ContainerPhase::Running | ContainerPhase::Stopped => None,
+    };
+    task.containers.iter().filter_map(kill).chain(task.retry_at).min()
+}
+
+fn prepared(task: &mut TaskState, now: Timestamp) {
+    task.preparation = Preparation::Over;
+    task.times.connectivity_at.get_or_insert(now);
+}
+
+fn started(container: &mut Container, pid: i32, now: Timestamp) {
+    container.phase = ContainerPhase::Running;
+    container.pid = Some(pid);
+    container.started_at.get_or_insert(now);
+}
+
+fn start_failed(task: &mut TaskState, container: usize, reason: &str) {
+    let failed = &mut task.containers[container];
+    failed.phase = ContainerPhase::Stopped;
+    failed.reason = Some(clipped(reason));
+    if failed.essential {
+        stop(task, StopCode::TaskFailedToStart, reason, Some(container));
+    }
+}
+
+fn exited(task: &mut TaskState, container: usize, exit: Exit, out_of_memory: bool) {
+    let gone = &mut task.containers[container];
+    if gone.phase == ContainerPhase::Stopped {
+        return; // told twice, by the loop that saw it and by the holder that remembers it
+    }
+    gone.phase = ContainerPhase::Stopped;
+    gone.exit = Some(exit);
+    gone.reason = match exit {
+        _ if out_of_memory => Some("OutOfMemoryError: Container killed due to memory usage".to_owned()),
+        Exit::Code(_) => None,
+        Exit::Unknown => Some("ContainerRuntimeError: the exit code was lost with the task's supervisor".to_owned()),
+    };
+    if gone.essential {
+        stop(task, StopCode::EssentialContainerExited, "Essential container in task exited", Some(container));
+    }
+}
+
+fn stop(task: &mut TaskState, code: StopCode, reason: &str, container: Option<usize>) {
+    if task.stop.is_none() {
+        task.stop = Some(Stop { code, reason: clipped(reason), container }); // asked twice: the first reason stands
+    }
+}
+
+/// Shortens the time of containers that stop already, and of those that will.
+fn hurry(task: &mut TaskState, grace: u64, now: Now) {
+    for container in &mut task.containers {
+        container.stop_timeout = container.stop_timeout.min(grace);
+        if let ContainerPhase::Stopping { kill_at: Some(at) } = &mut container.phase {
+            *at = (*at).min(now.boot + grace);
+        }
+    }
+}
+
+fn clipped(reason: &str) -> String {
+    reason.chars().take(LONGEST_REASON).collect()
+}
+
+fn finish(task: &mut TaskState, now: Timestamp, actions: &mut Vec<Action>) {
+    task.last_status = LastStatus::Stopped;
+    task.times.stopped_at.get_or_insert(now);
+    task.retry_at = None;
+    actions.push(Action::Finish);
+}
+
+/// Does all that follows from the state, whatever led to it.
+fn settle(task: &mut TaskState, now: Now, actions: &mut Vec<Action>) {
+    match task.last_status {
+        LastStatus::Stopped => return,
+        LastStatus::Deprovisioning => {
+            if task.retry_at.is_some_and(|at| at <= now.boot) {
+                task.retry_at = None;
+                actions.push(Action::CleanUp);
+            }
+            return;
+        }
+        LastStatus::Provisioning | LastStatus::Pending | LastStatus::Running | LastStatus::Stopping => {}
+    }
+    if task.stop.is_none() && task.preparation == Preparation::Over {
+        start_what_may_start(task, actions);
+    }
+    if task.stop.is_some() {
+        stop_what_may_stop(task, now, actions);
+    }
+    advance(task, now, actions);
+}
+
+fn start_what_may_start(task: &mut TaskState, actions: &mut Vec<Action>) {
+    for place in 0..task.containers.len() {
+        if task.containers[place].phase != ContainerPhase::Waiting {
+            continue;
+        }
+        let dependencies: Vec<&Container> =
+            task.containers[place].depends_on.iter().map(|other| &task.containers[*other]).collect();
+        if let Some(dead) = dependencies.iter().find(|other| will_never_start(other)) {
+            let reason = format!("TaskDependencyError: dependency container {} will never start", dead.name);
+            return stop(task, StopCode::TaskFailedToStart, &reason, Some(place));
+        }
+        if dependencies.iter().all(|other| other.started_at.is_some()) {
+            task.containers[place].phase = ContainerPhase::Starting;
+            actions.push(Action::Start(place));
+        }
+    }
+}
+
+fn will_never_start(container: &Container) -> bool {
+    container.phase == ContainerPhase::Stopped && container.started_at.is_none()
+}
+
+/// Containers that never began are over; a running one is asked when all that depend on it are gone.
+fn stop_what_may_stop(task: &mut TaskState, now: Now, actions: &mut Vec<Action>) {
+    for container in &mut task.containers {
+        if container.phase == ContainerPhase::Waiting {
+            container.phase = ContainerPhase::Stopped;
+        }
+    }
+    for place in 0..task.containers.len() {
+        let dependents_gone = task
+            .containers
+            .iter()
+            .all(|other| !other.depends_on.contains(&place) || other.phase == ContainerPhase::Stopped);
+        let container = &mut task.containers[place];
+        match container.phase {
+            ContainerPhase::Running if dependents_gone => {
+                container.phase = ContainerPhase::Stopping { kill_at: Some(now.boot + container.stop_timeout) };
+                actions.push(Action::Signal(place, container.stop_signal));
+            }
+            ContainerPhase::Stopping { kill_at: Some(at) } if at <= now.boot => {
+                container.phase = ContainerPhase::Stopping { kill_at: None };
+                actions.push(Action::Signal(place, SIGKILL));
+            }
+            ContainerPhase::Waiting
+            | ContainerPhase::Starting
+            | ContainerPhase::Running
+            | ContainerPhase::Stopping { .. }
+            | ContainerPhase::Stopped => {}
+        }
+    }
+}
+
+/// Moves `lastStatus` on, never back.
+fn advance(task: &mut TaskState, now: Now, actions: &mut Vec<Action>) {
+    let all_up = |container: &Container| matches!(container.phase, ContainerPhase::Running | ContainerPhase::Stopped);
+    let reached = match (&task.stop, task.preparation) {
+        (Some(_), Preparation::Over) if task.is_empty() => LastStatus::Deprovisioning,
+        (Some(_), _) => LastStatus::Stopping,
+        (None, Preparation::UnderWay) => LastStatus::Provisioning,
+        (None, Preparation::Over) if task.containers.iter().all(all_up) => LastStatus::Running,
+        (None, Preparation::Over) => LastStatus::Pending,
+    };
+    if reached <= task.last_status {
+        return;
+    }
+    task.last_status = reached;
+    match reached {
+        LastStatus::Running => task.times.started_at = Some(now.wall),
+        LastStatus::Stopping => task.times.stopping_at = Some(now.wall),
+        LastStatus::Deprovisioning => {
+            task.times.stopping_at.get_or_insert(now.wall);
+            task.times.execution_stopped_at = Some(now.wall);
+            actions.push(Action::CleanUp);
+        }
+        LastStatus::Provisioning | LastStatus::Pending | LastStatus::Stopped => {}
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,363 @@
+//! Making the plan: a valid definition, the facts of its images, and what was chosen from the world, put together. Pure; called
+//! by `ops` for each task, again if the world moved before it was committed.
+
+use super::user::{User, UserError, resolve};
+use super::vpc::{Subnet, Vpc, gateway};
+use super::{
+    CgroupPlan, Cidr, ContainerLimits, ContainerPlan, Layout, LogPlan, NetworkPlan, ProcessPlan, Rlimit, RootfsPlan,
+    TaskLimits, TaskPlan,
+};
+use crate::ecs::{ContainerDefinition, TaskDefinition};
+use crate::validate::ValidTaskDefinition;
+
+/// What is known of an image on this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageFacts {
+    /// The manifest's digest.
+    pub digest: String,
+    /// The unpacked layers, topmost first.
+    pub layers: Vec<std::path::PathBuf>,
+    /// ENTRYPOINT.
+    pub entrypoint: Vec<String>,
+    /// CMD.
+    pub cmd: Vec<String>,
+    /// ENV.
+    pub env: Vec<(String, String)>,
+    /// WORKDIR, or empty.
+    pub working_dir: String,
+    /// USER, or empty.
+    pub user: String,
+    /// STOPSIGNAL, or empty.
+    pub stop_signal: String,
+    /// The text of /etc/passwd.
+    pub passwd: String,
+    /// The text of /etc/group.
+    pub group: String,
+}
+
+/// Where the task is to be.
+#[derive(Debug, Clone)]
+pub struct Place<'a> {
+    /// The account.
+    pub account: &'a str,
+    /// The region.
+    pub region: &'a str,
+    /// The cluster's name.
+    pub cluster: &'a str,
+    /// The VPC.
+    pub vpc: &'a Vpc,
+    /// The subnet.
+    pub subnet: &'a Subnet,
+    /// The address in it.
+    pub address: std::net::Ipv4Addr,
+    /// The root.
+    pub layout: &'a Layout,
+    /// The text of the containers' /etc/resolv.conf.
+    pub resolv_conf: &'a str,
+    /// What is kept of each container's output.
+    pub log: LogPlan,
+    /// How many processes each container may have.
+    pub pids: u32,
+    /// The open-files limit of containers whose definition names none: Fargate's, or what this host allows of it.
+    pub open_files: i64,
+}
+
+/// Names that nobody has had before.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// The task id: 32 hexadecimal digits.
+    pub task: String,
+    /// The attachment's UUID.
+    pub attachment: String,
+    /// One UUID per container.
+    pub containers: Vec<String>,
+    /// When the task was asked for, in milliseconds since the epoch.
+    pub created_at: i64,
+    /// `startedBy`.
+    pub started_by: Option<String>,
+}
+
+/// The definition cannot run with its images. The texts are those of ECS's container reasons.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PlanError {
+    /// Neither definition nor image says what to run.
+    #[error("container {container}: no command specified: neither the task definition nor the image {image} names one")]
+    NoCommand {
+        /// The container.
+        container: String,
+        /// Its image.
+        image: String,
+    },
+    /// The user is not in the image.
+    #[error("container {container}, image {image}")]
+    User {
+        /// The container.
+        container: String,
+        /// Its image.
+        image: String,
+        /// Which name is missing.
+        source: UserError,
+    },
+    /// The working directory is relative.
+    #[error("container {container}: the working directory {directory:?} is not absolute")]
+    WorkingDirectory {
+        /// The container.
+        container: String,
+        /// The directory.
+        directory: String,
+    },
+}
+
+/// Docker's default search path (moby `daemon/pkg/oci/defaults`).
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Seconds from the stop signal to SIGKILL (ECS: `stopTimeout`).
+const STOP_TIMEOUT: u32 = 30;
+/// Fargate's open-files limit (Fargate developer guide, "Task definition differences").
+pub const OPEN_FILES: i64 = 65_535;
+/// The fewest CPU shares that the kernel knows; ECS's 0, 1 and absent all mean it.
+const FEWEST_SHARES: u32 = 2;
+const SIGTERM: i32 = 15;
+
+/// Makes the plan; `images` stand in the order of the containers.
+pub fn plan(
+    definition: &ValidTaskDefinition,
+    revision: u32,
+    images: &[ImageFacts],
+    place: &Place,
+    names: Names,
+) -> Result<TaskPlan, PlanError> {
+    let task: &TaskDefinition = definition.definition();
+    let hostname = hostname(place);
+    let containers = task.container_definitions.iter().zip(images).zip(&names.containers);
+    let containers = containers
+        .map(|((container, image), arn_id)| plan_container(container, image, place, &names.task, arn_id, &hostname))
+        .collect::<Result<Vec<_>, _>>()?;
+    let tag = place.layout.tag();
+    let key = format!("task/{}/{}/{}/{}/", place.account, place.region, place.cluster, names.task);
+    Ok(TaskPlan {
+        key,
+        account: place.account.to_owned(),
+        region: place.region.to_owned(),
+        cluster: place.cluster.to_owned(),
+        family: task.family.clone(),
+        revision,
+        cpu: definition.cpu_units().map(|units| units.to_string()),
+        memory: definition.memory_mib().map(|mib| mib.to_string()),
+        started_by: names.started_by,
+        created_at: names.created_at,
+        zone: place.subnet.zone.clone(),
+        subnet: place.subnet.id.clone(),
+        interface: format!("eni-{:.17}", names.task),
+        attachment: names.attachment,
+        hostname,
+        lease: format!("lease/{}", place.address),
+        network: network(place, &names.task, &tag),
+        cgroup: CgroupPlan {
+            root: format!("berth-{tag}"),
+            task: names.task.clone(),
+            limits: task_limits(definition, &containers),
+        },
+        paths: place.layout.task(&names.task),
+        store: place.layout.store(),
+        network_lock: place.layout.network_lock(),
+        filters: place.layout.filters(),
+        containers,
+        id: names.task,
+    })
+}
+
+fn hostname(place: &Place) -> String {
+    let address = place.address.to_string().replace('.', "-");
+    match place.region {
+        "us-east-1" => format!("ip-{address}.ec2.internal"),
+        region => format!("ip-{address}.{region}.compute.internal"),
+    }
+}
+
+fn network(place: &Place, task: &str, tag: &str) -> NetworkPlan {
+    let mut mac = [0x0a, 0x58, 0, 0, 0, 0]; // locally administered, unicast; the rest is the address
+    mac[2..].copy_from_slice(&place.address.octets());
+    NetworkPlan {
+        veth: format!("ve{task:.13}"), // 15 bytes is the kernel's limit
+        group: u32::from_str_radix(tag, 16).unwrap_or_default().max(1), // 0 is every other interface's group
+        table: format!("berth-{tag}"),
+        vpc: place.vpc.cidr,
+        address: Cidr { address: place.address, prefix: place.subnet.cidr.prefix },
+        gateway: gateway(&place.subnet.cidr),
+        mac,
+    }
+}
+
+fn task_limits(definition: &ValidTaskDefinition, containers: &[ContainerPlan]) -> TaskLimits {
+    let cpu_units = definition.cpu_units();
+    let shares = containers.iter().map(|container| container.limits.cpu_shares).sum();
+    TaskLimits {
+        cpu_units,
+        cpu_shares: cpu_units.is_none().then_some(shares),
+        memory: definition.memory_mib().map(|mib| u64::from(mib) << 20),
+    }
+}
+
+fn plan_container(
+    container: &ContainerDefinition,
+    image: &ImageFacts,
+    place: &Place,
+    task: &str,
+    arn_id: &str,
+    hostname: &str,
+) -> Result<ContainerPlan, PlanError> {
+    let number = arn_id.bytes().fold(0_u64, |number, byte| number.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let dependencies = container.depends_on.iter().flatten();
+    Ok(ContainerPlan {
+        name: container.name.clone(),
+        runtime_id: format!("{task}-{:010}", number % 10_000_000_000),
+        arn_id: arn_id.to_owned(),
+        image: container.image.clone(),
+        image_digest: image.digest.clone(),
+        essential: container.essential.unwrap_or(true),
+        depends_on: dependencies.map(|dependency| dependency.container_name.clone()).collect(),
+        stop_signal: stop_signal(&image.stop_signal),
+        stop_timeout: container.stop_timeout.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(STOP_TIMEOUT),
+        process: process(container, image, place, hostname)?,
+        rootfs: RootfsPlan {
+            layers: image.layers.clone(),
+            readonly: container.readonly_root_filesystem.unwrap_or(false),
+        },
+        limits: limits(container, place),
+        log: place.log.clone(),
+        hostname: hostname.to_owned(),
+        files: vec![
+            ("/etc/hostname".to_owned(), format!("{hostname}\n")),
+            ("/etc/hosts".to_owned(), format!("127.0.0.1 localhost\n{} {hostname}\n", place.address)),
+            ("/etc/resolv.conf".to_owned(), place.resolv_conf.to_owned()),
+        ],
+    })
+}
+
+/// A name with or without SIG, or a number; SIGTERM where the image names none that exists.
+fn stop_signal(text: &str) -> i32 {
+    let name = text.to_ascii_uppercase();
+    let long = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
+    let number = text.parse().ok().filter(|number| (1..=64).contains(number));
+    number.or_else(|| long.parse::<nix::sys::signal::Signal>().ok().map(|signal| signal as i32)).unwrap_or(SIGTERM)
+}
+
+fn limits(container: &ContainerDefinition, place: &Place) -> ContainerLimits {
+    let bytes = |mib: Option<i32>| mib.and_then(|mib| u64::try_from(mib).ok()).map(|mib| mib << 20);
+    let shares = container.cpu.and_then(|cpu| u32::try_from(cpu).ok()).unwrap_or_default();
+    ContainerLimits {
+        cpu_shares: shares.max(FEWEST_SHARES),
+        memory: bytes(container.memory),
+        memory_reservation: bytes(container.memory_reservation),
+        pids: place.pids,
+    }
+}
+
+fn process(
+    container: &ContainerDefinition,
+    image: &ImageFacts,
+    place: &Place,
+    hostname: &str,
+) -> Result<ProcessPlan, PlanError> {
+    let named =
+        |error| PlanError::User { container: container.name.clone(), image: container.image.clone(), source: error };
+    let user = container.user.as_deref().filter(|user| !user.is_empty()).unwrap_or(&image.user);
+    let user = resolve(user, &image.passwd, &image.group).map_err(named)?;
+    let cwd = container.working_directory.as_deref().filter(|directory| !directory.is_empty());
+    let cwd = cwd.unwrap_or(if image.working_dir.is_empty() { "/" } else { &image.working_dir });
+    if !cwd.starts_with('/') {
+        return Err(PlanError::WorkingDirectory { container: container.name.clone(), directory: cwd.to_owned() });
+    }
+    Ok(ProcessPlan {
+        args: args(container, image)?,
+        env: environment(container, image, place, hostname, &user),
+        cwd: cwd.to_owned(),
+        uid: user.uid,
+        gid: user.gid,
+        groups: user.groups,
+        capabilities: capabilities(container),
+        rlimits: rlimits(container, place.open_files),
+        no_new_privileges: false,
+        seccomp: true,
+        oom_score_adj: 0,
+    })
+}
+
+/// As Docker: an entry point of the definition's own drops the image's command.
+fn args(container: &ContainerDefinition, image: &ImageFacts) -> Result<Vec<String>, PlanError> {
+    let given = |list: &Option<Vec<String>>| list.clone().filter(|list| !list.is_empty());
+    let entry_point = given(&container.entry_point);
+    let command = match (given(&container.command), &entry_point) {
+        (Some(command), _) => command,
+        (None, Some(_)) => Vec::new(),
+        (None, None) => image.cmd.clone(),
+    };
+    let args: Vec<String> =
+        entry_point.unwrap_or_else(|| image.entrypoint.clone()).into_iter().chain(command).collect();
+    if args.is_empty() {
+        return Err(PlanError::NoCommand { container: container.name.clone(), image: container.image.clone() });
+    }
+    Ok(args)
+}
+
+/// Defaults, then the image's, then the definition's, then what ECS injects; a later value takes the place of an earlier one.
+fn environment(
+    container: &ContainerDefinition,
+    image: &ImageFacts,
+    place: &Place,
+    hostname: &str,
+    user: &User,
+) -> Vec<(String, String)> {
+    let defaults = [("PATH", PATH), ("HOSTNAME", hostname), ("HOME", user.home.as_str())];
+    let injected =
+        [("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE"), ("AWS_REGION", place.region), ("AWS_DEFAULT_REGION", place.region)];
+    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let of_image = image.env.iter().cloned();
+    let of_definition = container
+        .environment
+        .iter()
+        .flatten()
+        .map(|pair| (pair.name.clone().unwrap_or_default(), pair.value.clone().unwrap_or_default()));
+    let mut all: Vec<(String, String)> = Vec::new();
+    let layers =
+        defaults.into_iter().map(own).chain(of_image).chain(of_definition).chain(injected.into_iter().map(own));
+    for (name, value) in layers.filter(|(name, _)| !name.is_empty()) {
+        match all.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => all.push((name, value)),
+        }
+    }
+    all
+}
+
+fn capabilities(container: &ContainerDefinition) -> Vec<String> {
+    let asked = container.linux_parameters.as_ref().and_then(|linux| linux.capabilities.as_ref());
+    let long = |name: &String| {
+        let name = name.to_ascii_uppercase();
+        if name.starts_with("CAP_") { name } else { format!("CAP_{name}") }
+    };
+    let dropped: Vec<String> = asked.iter().flat_map(|asked| asked.drop.iter().flatten()).map(long).collect();
+    let added = asked.iter().flat_map(|asked| asked.add.iter().flatten()).map(long);
+    let keep = |name: &String| !dropped.iter().any(|other| other == "CAP_ALL" || other == name);
+    let mut all: Vec<String> =
+        super::spec::DEFAULT_CAPABILITIES.iter().map(|name| (*name).to_owned()).filter(keep).chain(added).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// The definition's, over the default open-files limit and no core dumps: a core pattern of the host is not the container's
+/// to use.
+fn rlimits(container: &ContainerDefinition, open_files: i64) -> Vec<Rlimit> {
+    let limit = |name: &str, value| Rlimit { name: name.to_owned(), soft: value, hard: value };
+    let mut all = vec![limit("nofile", open_files), limit("core", 0)];
+    for ulimit in container.ulimits.iter().flatten() {
+        all.retain(|known| known.name != ulimit.name);
+        all.push(Rlimit { name: ulimit.name.clone(), soft: ulimit.soft_limit.into(), hard: ulimit.hard_limit.into() });
+    }
+    all
+}
+
+#[cfg(test)]
+#[path = "make_tests.rs"]
+mod tests;

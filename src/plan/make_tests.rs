@@ -1,0 +1,92 @@
+//! What a plan is made of, one rule each.
+
+use super::*;
+use crate::ecs::container_definition::KeyValuePair;
+use crate::ecs::linux::{KernelCapabilities, LinuxParameters, Ulimit};
+
+fn image() -> ImageFacts {
+    ImageFacts {
+        entrypoint: vec!["/entry".to_owned()],
+        cmd: vec!["serve".to_owned()],
+        env: vec![("PATH".to_owned(), "/bin".to_owned()), ("A".to_owned(), "image".to_owned())],
+        ..ImageFacts::default()
+    }
+}
+
+fn strings(list: &[&str]) -> Option<Vec<String>> {
+    Some(list.iter().map(|item| (*item).to_owned()).collect())
+}
+
+#[test]
+fn an_entry_point_of_the_definition_drops_the_images_command() {
+    let arguments = |entry_point, command| {
+        args(&ContainerDefinition { entry_point, command, ..ContainerDefinition::default() }, &image()).unwrap()
+    };
+    assert_eq!(arguments(None, None), ["/entry", "serve"]);
+    assert_eq!(arguments(None, strings(&["check"])), ["/entry", "check"]);
+    assert_eq!(arguments(strings(&["sh"]), None), ["sh"]);
+    assert_eq!(arguments(strings(&["sh"]), strings(&["-c", "x"])), ["sh", "-c", "x"]);
+    assert_eq!(arguments(Some(Vec::new()), Some(Vec::new())), ["/entry", "serve"]);
+    assert!(matches!(args(&ContainerDefinition::default(), &ImageFacts::default()), Err(PlanError::NoCommand { .. })));
+}
+
+#[test]
+fn stop_signals_are_names_or_numbers() {
+    let signals = ["SIGQUIT", "quit", "3", "", "SIGNONE", "0", "65"].map(stop_signal);
+    assert_eq!(signals, [3, 3, 3, 15, 15, 15, 15]);
+}
+
+#[test]
+fn capabilities_are_dockers_less_the_dropped_ones() {
+    let with = |add: &[&str], drop: &[&str]| {
+        let capabilities = Some(KernelCapabilities { add: strings(add), drop: strings(drop) });
+        capabilities_of(LinuxParameters { capabilities, ..LinuxParameters::default() })
+    };
+    assert_eq!(with(&[], &[]).len(), 14);
+    assert_eq!(with(&["SYS_PTRACE"], &["ALL"]), ["CAP_SYS_PTRACE"]);
+    assert!(!with(&[], &["net_raw"]).contains(&"CAP_NET_RAW".to_owned()));
+}
+
+fn capabilities_of(linux: LinuxParameters) -> Vec<String> {
+    capabilities(&ContainerDefinition { linux_parameters: Some(linux), ..ContainerDefinition::default() })
+}
+
+#[test]
+fn a_limit_of_the_definition_takes_the_place_of_the_default() {
+    let ulimits = Some(vec![Ulimit { name: "nofile".to_owned(), soft_limit: 10, hard_limit: 20 }]);
+    let limits = rlimits(&ContainerDefinition { ulimits, ..ContainerDefinition::default() }, OPEN_FILES);
+    let open_files = limits.iter().find(|limit| limit.name == "nofile").unwrap();
+    assert_eq!((open_files.soft, open_files.hard), (10, 20));
+    assert_eq!(limits.len(), 2);
+}
+
+#[test]
+fn the_definition_beats_the_image_and_ecs_beats_both() {
+    let layout = Layout::system();
+    let vpc = Vpc::default_in(Vpc::candidates()[0], "eu-west-1");
+    let place = Place {
+        account: "000000000000",
+        region: "eu-west-1",
+        cluster: "default",
+        vpc: &vpc,
+        subnet: &vpc.subnets[0],
+        address: std::net::Ipv4Addr::new(172, 31, 0, 9),
+        layout: &layout,
+        resolv_conf: "",
+        log: LogPlan { max_bytes: 1, max_files: 1 },
+        pids: 10,
+        open_files: OPEN_FILES,
+    };
+    let pair = |name: &str, value: &str| KeyValuePair { name: Some(name.to_owned()), value: Some(value.to_owned()) };
+    let environment_of = Some(vec![pair("A", "definition"), pair("AWS_REGION", "mine"), pair("HOME", "/h")]);
+    let container = ContainerDefinition { environment: environment_of, ..ContainerDefinition::default() };
+    let user = resolve("", "", "").unwrap();
+    let env = environment(&container, &image(), &place, "ip", &user);
+    let value = |name: &str| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    assert_eq!(value("A"), Some("definition"));
+    assert_eq!(value("PATH"), Some("/bin"));
+    assert_eq!(value("AWS_REGION"), Some("eu-west-1"));
+    assert_eq!(value("HOME"), Some("/h"));
+    assert_eq!(hostname(&place), "ip-172-31-0-9.eu-west-1.compute.internal");
+    assert!(network(&place, "0123456789abcdef", "00000000").veth.len() <= 15);
+}

@@ -1,0 +1,89 @@
+//! The whole plan of a task. It is committed with the task's record; supervisor, workers and whoever finishes for a dead
+//! one work from it and from nothing else.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CgroupPlan, ContainerPaths, ContainerPlan, NetworkPlan, TaskPaths};
+
+/// Every choice made for one task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskPlan {
+    /// The task id: 32 hexadecimal digits.
+    pub id: String,
+    /// The key prefix of its records in the store, `task/ACCOUNT/REGION/CLUSTER/ID/`.
+    pub key: String,
+    /// The account, twelve digits.
+    pub account: String,
+    /// The region, `us-east-1`.
+    pub region: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The family of the task definition.
+    pub family: String,
+    /// Its revision.
+    pub revision: u32,
+    /// The task's `cpu` as ECS returns it.
+    pub cpu: Option<String>,
+    /// The task's `memory` as ECS returns it.
+    pub memory: Option<String>,
+    /// `startedBy`.
+    pub started_by: Option<String>,
+    /// When it was committed, in milliseconds since the epoch.
+    pub created_at: i64,
+    /// The availability zone of its subnet.
+    pub zone: String,
+    /// The subnet's id.
+    pub subnet: String,
+    /// The network interface's id, `eni-` and 17 digits.
+    pub interface: String,
+    /// The attachment's id, a UUID.
+    pub attachment: String,
+    /// The host name inside, `ip-172-31-0-10.ec2.internal`.
+    pub hostname: String,
+    /// The key of the address's lease in the store.
+    pub lease: String,
+    /// Its network.
+    pub network: NetworkPlan,
+    /// Its control groups.
+    pub cgroup: CgroupPlan,
+    /// Its directories.
+    pub paths: TaskPaths,
+    /// The store's file.
+    pub store: PathBuf,
+    /// The lock around making and unmaking what the root's tasks share in the host's network.
+    pub network_lock: PathBuf,
+    /// The directory of compiled seccomp filters.
+    pub filters: PathBuf,
+    /// Its containers, in the order of the task definition.
+    pub containers: Vec<ContainerPlan>,
+}
+
+impl TaskPlan {
+    /// The task's address.
+    pub fn address(&self) -> Ipv4Addr {
+        self.network.address.address
+    }
+
+    /// The directories of the container at a place.
+    pub fn container_paths(&self, container: usize) -> ContainerPaths {
+        self.paths.container(&self.containers[container].name)
+    }
+
+    /// The key of the record that says what the task should be.
+    pub fn desired_key(&self) -> String {
+        format!("{}desired", self.key)
+    }
+
+    /// The key of the record that says what the task is.
+    pub fn status_key(&self) -> String {
+        format!("{}status", self.key)
+    }
+
+    /// The key of this plan.
+    pub fn plan_key(&self) -> String {
+        format!("{}plan", self.key)
+    }
+}
