@@ -1,1 +1,318 @@
-//! The state that outlives processes: typed records with revisions, in one SQLite file.
+//! The state that outlives processes: JSON records under string keys, each with the revision that last changed it.
+//!
+//! Shaped like etcd (get, list by prefix, one transaction with preconditions), kept in one SQLite file in WAL mode that
+//! any number of processes open for as long as they need it. Called by `ops` and by supervisors.
+//!
+//! A commit survives the death of every process. It reaches the disk with SQLite's next checkpoint
+//! (`synchronous=NORMAL`): a power cut may take the last commits, never the file's consistency; what they described,
+//! running tasks, is gone with the power as well.
+
+pub mod records;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The layout of the file itself; a newer one is refused, not guessed at.
+const FORMAT: i32 = 1;
+/// How long a writer waits for another one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why the store could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The directory or the file cannot be opened.
+    #[error("open the store {path}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's answer.
+        source: rusqlite::Error,
+    },
+    /// The directory cannot be made.
+    #[error("make the directory {path}")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The file was written by a newer berth.
+    #[error("the store {path} has format {found}, this berth knows format {FORMAT}: use the newer berth")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i32,
+    },
+    /// A read or a write failed.
+    #[error("{verb} in the store")]
+    Access {
+        /// What was tried.
+        verb: &'static str,
+        /// SQLite's answer: among others a full disk.
+        source: rusqlite::Error,
+    },
+    /// A record is not what its key says.
+    #[error("the record {key} in the store cannot be read")]
+    Record {
+        /// Its key.
+        key: String,
+        /// The parser's answer.
+        source: serde_json::Error,
+    },
+}
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry<T> {
+    /// Its key.
+    pub key: String,
+    /// The revision of the store that last changed it.
+    pub revision: i64,
+    /// Its value.
+    pub value: T,
+}
+
+/// What a transaction takes for granted; if it is not so, nothing is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Precondition {
+    Absent(String),
+    Unchanged { key: String, revision: i64 },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Write {
+    Put { key: String, value: String },
+    Delete { key: String },
+}
+
+/// Writes that happen together or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Txn {
+    preconditions: Vec<Precondition>,
+    writes: Vec<Write>,
+}
+
+impl Txn {
+    /// Requires that no record has this key.
+    pub fn require_absent(mut self, key: impl Into<String>) -> Self {
+        self.preconditions.push(Precondition::Absent(key.into()));
+        self
+    }
+
+    /// Requires that a record still is at this revision.
+    pub fn require_unchanged(mut self, key: impl Into<String>, revision: i64) -> Self {
+        self.preconditions.push(Precondition::Unchanged { key: key.into(), revision });
+        self
+    }
+
+    /// Writes a record.
+    pub fn put(mut self, key: impl Into<String>, value: &impl Serialize) -> Self {
+        let value = serde_json::to_string(value).expect("records have string keys and no failing serializer");
+        self.writes.push(Write::Put { key: key.into(), value });
+        self
+    }
+
+    /// Deletes a record; that it is absent already is no error.
+    pub fn delete(mut self, key: impl Into<String>) -> Self {
+        self.writes.push(Write::Delete { key: key.into() });
+        self
+    }
+}
+
+/// How a commit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Commit {
+    /// All writes were made.
+    Done,
+    /// A precondition did not hold: the world moved, make the plan anew.
+    Conflict,
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    db: Connection,
+}
+
+impl Store {
+    /// Opens the store, making the file and its directory (0700) when absent.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let fail = |source| StoreError::Open { path: path.to_owned(), source };
+        let db = match Connection::open_with_flags(path, flags()) {
+            Ok(db) => db,
+            Err(_) => {
+                make_parent(path)?;
+                Connection::open_with_flags(path, flags() | rusqlite::OpenFlags::SQLITE_OPEN_CREATE).map_err(fail)?
+            }
+        };
+        db.busy_timeout(PATIENCE).map_err(fail)?;
+        // Processes come and go all the time: the last one to close must not move the whole log into the file each time.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(fail)?;
+        let found: i32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fail)?;
+        match found {
+            FORMAT => {}
+            0 => create(&db).map_err(fail)?,
+            _ => return Err(StoreError::Newer { path: path.to_owned(), found }),
+        }
+        db.pragma_update(None, "synchronous", "NORMAL").map_err(fail)?;
+        Ok(Self { db })
+    }
+
+    /// One record.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<Entry<T>>, StoreError> {
+        let row = self
+            .db
+            .query_row("SELECT key, revision, value FROM record WHERE key = ?1", [key], raw)
+            .optional()
+            .map_err(|source| StoreError::Access { verb: "read a record", source })?;
+        row.map(Entry::parse).transpose()
+    }
+
+    /// All records whose keys begin with `prefix`, in the order of their keys.
+    pub fn list<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<Entry<T>>, StoreError> {
+        self.list_text(prefix)?.into_iter().map(Entry::parse).collect()
+    }
+
+    /// The same records as their JSON text, for a prefix with records of several kinds.
+    pub fn list_text(&self, prefix: &str) -> Result<Vec<Entry<String>>, StoreError> {
+        let fail = |source| StoreError::Access { verb: "list records", source };
+        let end = format!("{prefix}\u{10ffff}");
+        let query = "SELECT key, revision, value FROM record WHERE key >= ?1 AND key < ?2 ORDER BY key";
+        let mut statement = self.db.prepare(query).map_err(fail)?;
+        let rows = statement.query_map([prefix, &end], raw).map_err(fail)?;
+        rows.map(|row| row.map_err(fail)).collect()
+    }
+
+    /// Makes all writes of a transaction, if its preconditions hold.
+    pub fn commit(&mut self, txn: &Txn) -> Result<Commit, StoreError> {
+        let fail = |source| StoreError::Access { verb: "commit a transaction", source };
+        let db = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        for precondition in &txn.preconditions {
+            if !holds(&db, precondition).map_err(fail)? {
+                return Ok(Commit::Conflict);
+            }
+        }
+        let revision: i64 = db
+            .query_row("UPDATE clock SET revision = revision + 1 RETURNING revision", [], |row| row.get(0))
+            .map_err(fail)?;
+        for write in &txn.writes {
+            apply(&db, write, revision).map_err(fail)?;
+        }
+        db.commit().map_err(fail)?;
+        Ok(Commit::Done)
+    }
+}
+
+fn flags() -> rusqlite::OpenFlags {
+    rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+fn make_parent(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let Some(parent) = path.parent() else { return Ok(()) };
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
+    made.map_err(|source| StoreError::Directory { path: parent.to_owned(), source })
+}
+
+/// Two processes may create the file at once: the second one finds everything there.
+fn create(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.execute_batch(&format!(
+        "BEGIN IMMEDIATE;
+         CREATE TABLE IF NOT EXISTS record (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value TEXT NOT NULL)
+             WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS clock (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL);
+         INSERT OR IGNORE INTO clock VALUES (1, 0);
+         PRAGMA user_version = {FORMAT};
+         COMMIT;"
+    ))
+}
+
+fn raw(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry<String>> {
+    Ok(Entry { key: row.get(0)?, revision: row.get(1)?, value: row.get(2)? })
+}
+
+impl Entry<String> {
+    /// The value behind the text.
+    pub fn parse<T: DeserializeOwned>(self) -> Result<Entry<T>, StoreError> {
+        match serde_json::from_str(&self.value) {
+            Ok(value) => Ok(Entry { key: self.key, revision: self.revision, value }),
+            Err(source) => Err(StoreError::Record { key: self.key, source }),
+        }
+    }
+}
+
+fn holds(db: &Connection, precondition: &Precondition) -> rusqlite::Result<bool> {
+    let revision_of = |key: &str| -> rusqlite::Result<Option<i64>> {
+        db.query_row("SELECT revision FROM record WHERE key = ?1", [key], |row| row.get(0)).optional()
+    };
+    match precondition {
+        Precondition::Absent(key) => Ok(revision_of(key)?.is_none()),
+        Precondition::Unchanged { key, revision } => Ok(revision_of(key)? == Some(*revision)),
+    }
+}
+
+fn apply(db: &Connection, write: &Write, revision: i64) -> rusqlite::Result<()> {
+    match write {
+        Write::Put { key, value } => {
+            db.execute("INSERT OR REPLACE INTO record VALUES (?1, ?2, ?3)", params![key, revision, value])?
+        }
+        Write::Delete { key } => db.execute("DELETE FROM record WHERE key = ?1", [key])?,
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("below/store.db")).unwrap();
+        (dir, store)
+    }
+
+    #[test]
+    fn a_transaction_on_a_changed_record_writes_nothing() {
+        let (_dir, mut store) = store();
+        assert_eq!(store.commit(&Txn::default().put("a", &1)).unwrap(), Commit::Done);
+        let first = store.get::<i32>("a").unwrap().unwrap();
+        assert_eq!(store.commit(&Txn::default().put("a", &2)).unwrap(), Commit::Done);
+        let late = Txn::default().require_unchanged("a", first.revision).put("a", &3).put("b", &3);
+        assert_eq!(store.commit(&late).unwrap(), Commit::Conflict);
+        assert_eq!(store.get::<i32>("a").unwrap().unwrap().value, 2);
+        assert_eq!(store.get::<i32>("b").unwrap(), None);
+    }
+
+    #[test]
+    fn of_two_claims_to_one_key_one_wins() {
+        let (_dir, mut store) = store();
+        let claim = Txn::default().require_absent("lease/1").put("lease/1", &"me");
+        assert_eq!(store.commit(&claim).unwrap(), Commit::Done);
+        assert_eq!(store.commit(&claim).unwrap(), Commit::Conflict);
+    }
+
+    #[test]
+    fn a_list_holds_the_prefix_and_nothing_else() {
+        let (_dir, mut store) = store();
+        let txn = Txn::default().put("t/1", &1).put("t/2", &2).put("tt", &3).put("s", &4).delete("absent");
+        assert_eq!(store.commit(&txn).unwrap(), Commit::Done);
+        let keys: Vec<String> = store.list::<i32>("t/").unwrap().into_iter().map(|entry| entry.key).collect();
+        assert_eq!(keys, ["t/1", "t/2"]);
+    }
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let (dir, store) = store();
+        store.db.pragma_update(None, "user_version", 99).unwrap();
+        let error = Store::open(&dir.path().join("below/store.db")).unwrap_err();
+        assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+    }
+}

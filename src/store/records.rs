@@ -1,0 +1,46 @@
+//! The typed records and their keys. State is keyed by account, region and cluster, as ARNs are.
+
+use serde::{Deserialize, Serialize};
+
+/// The first part of every task's keys.
+pub const TASKS: &str = "task/";
+/// The first part of every address lease's keys.
+pub const LEASES: &str = "lease/";
+/// The VPC that this root has chosen.
+pub const VPC: &str = "vpc";
+
+/// The keys of one task begin with this.
+pub fn task(account: &str, region: &str, cluster: &str, id: &str) -> String {
+    format!("{TASKS}{account}/{region}/{cluster}/{id}/")
+}
+
+/// The lease of an address.
+pub fn lease(address: std::net::Ipv4Addr) -> String {
+    format!("{LEASES}{address}")
+}
+
+/// A revision of a task definition; the number is padded, so that the order of keys is that of revisions.
+pub fn definition(account: &str, region: &str, family: &str, revision: u32) -> String {
+    format!("{}{revision:010}", definitions(account, region, family))
+}
+
+/// All revisions of a family.
+pub fn definitions(account: &str, region: &str, family: &str) -> String {
+    format!("definition/{account}/{region}/{family}/")
+}
+
+/// What a task should be: anybody may write it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desired {
+    /// Why it should stop: ECS's reason.
+    pub stop: String,
+    /// Milliseconds that its containers have at most between the stop signal and SIGKILL; without it their own time.
+    pub grace: Option<u64>,
+}
+
+/// Who holds an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The task id.
+    pub task: String,
+}
