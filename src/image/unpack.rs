@@ -1,0 +1,286 @@
+//! Unpacking one layer, which a stranger made, into an empty directory of ours. Everything happens below that
+//! directory's descriptor and through no link; nothing outside it can be named. The result is a lower directory for
+//! overlayfs: whiteouts are its character devices 0:0, opaque directories its `trusted.overlay.opaque`.
+//!
+//! What becomes of an entry: files, directories, links and FIFOs are made as they are, with owner, mode (setuid too) and
+//! time; of the extended attributes only those that `rules` keeps. Device nodes are left out as if they were not in the
+//! layer, because a container's `/dev` is the runtime's. A later entry takes the place of an earlier one of the same
+//! name, with all below it, except that a directory on a directory only changes its attributes. Called by `layer`.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fchmod, futimens, mknodat, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Gid, Uid, fchown, fchownat, linkat, mkfifoat, symlinkat};
+
+use super::rules::{Limits, Rule, Target, kept_xattrs, link_text, owner};
+use super::tarball::{Entry, Kind, TarError, TarReader, escaped};
+use super::trail::{Fault, Trail, doing, is, make_opaque, open_dir, status};
+use crate::sys::beneath::{create_beneath, open_beneath, set_xattr};
+use crate::sys::tree::remove_tree;
+
+/// Why a layer was not unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// It is not a tar archive, or a damaged one.
+    #[error("the layer's archive cannot be read")]
+    Archive(#[from] TarError),
+    /// An entry that breaks a rule.
+    #[error("the entry {entry} is refused")]
+    Refused {
+        /// The entry's name, escaped.
+        entry: String,
+        /// The rule.
+        #[source]
+        rule: Rule,
+    },
+    /// The system did not do what the entry asks for.
+    #[error("the entry {entry}: {act}")]
+    Entry {
+        /// The entry's name, escaped.
+        entry: String,
+        /// What was being done.
+        act: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The layer's own root directory.
+    #[error("the layer's root: {act}")]
+    Root {
+        /// What was being done.
+        act: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// Entries over the limit.
+    #[error("the layer has more than {0} entries")]
+    Entries(u64),
+}
+
+/// What a layer turned out to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Unpacked {
+    /// Bytes of its files.
+    pub(crate) size: u64,
+    /// Entries, and directories that entries implied.
+    pub(crate) entries: u64,
+    /// Device nodes that were left out.
+    pub(crate) devices: u64,
+}
+
+/// How much of a file is in memory at once, in bytes.
+const BUFFER: usize = 128 << 10;
+
+struct Unpacker<'a, R> {
+    tar: TarReader<R>,
+    trail: Trail<'a>,
+    buffer: Vec<u8>,
+    done: Unpacked,
+}
+
+/// Unpacks a layer's uncompressed stream into the empty directory `root`. `below` are the layers under it, topmost
+/// first. Reads the stream to its end and gives it back.
+pub(crate) fn unpack<R: Read>(
+    stream: R,
+    root: OwnedFd,
+    below: &[OwnedFd],
+    limits: &Limits,
+) -> Result<(Unpacked, R), UnpackError> {
+    let trail = Trail::new(root, below).map_err(at_root)?;
+    let mut unpacker =
+        Unpacker { tar: TarReader::new(stream), trail, buffer: vec![0; BUFFER], done: Unpacked::default() };
+    while let Some(entry) = unpacker.tar.next()? {
+        unpacker.done.entries += 1;
+        unpacker.place(&entry)?;
+        if unpacker.done.entries + unpacker.trail.implied() > limits.entries {
+            return Err(UnpackError::Entries(limits.entries));
+        }
+    }
+    unpacker.done.entries += unpacker.trail.implied();
+    unpacker.trail.end().map_err(at_root)?;
+    Ok((unpacker.done, unpacker.tar.finish()?))
+}
+
+fn at_root(fault: Fault) -> UnpackError {
+    match fault {
+        Fault::Rule(rule) => UnpackError::Refused { entry: "`/`".into(), rule },
+        Fault::Act(act, source) => UnpackError::Root { act, source },
+    }
+}
+
+impl<R: Read> Unpacker<'_, R> {
+    fn place(&mut self, entry: &Entry) -> Result<(), UnpackError> {
+        let name = || escaped(&entry.path);
+        self.make(entry).map_err(|error| match error {
+            MakeError::Read(error) => UnpackError::Archive(error),
+            MakeError::Fault(Fault::Rule(rule)) => UnpackError::Refused { entry: name(), rule },
+            MakeError::Fault(Fault::Act(act, source)) => UnpackError::Entry { entry: name(), act, source },
+        })
+    }
+
+    fn make(&mut self, entry: &Entry) -> Result<(), MakeError> {
+        match Target::of(&entry.path)? {
+            Target::Nothing => {}
+            // The lowest layer has nothing to hide, and a whiteout in it would only show in listings.
+            Target::Opaque(_) | Target::Whiteout(..) if !self.trail.has_below() => {}
+            Target::Root if entry.kind != Kind::Directory => return Err(Rule::Root.into()),
+            Target::Root => {
+                attributes(self.trail.root(), entry)?;
+                self.trail.set_root_mtime(mtime(entry));
+            }
+            Target::Opaque(dir) => make_opaque(self.trail.enter(&dir)?)?,
+            Target::Whiteout(parents, name) => whiteout(self.trail.enter(&parents)?, &name)?,
+            Target::Entry(parents, name) => match entry.kind {
+                Kind::Device => self.done.devices += 1,
+                Kind::Directory => {
+                    attributes(self.trail.directory(&parents, &name)?.as_fd(), entry)?;
+                }
+                Kind::File => {
+                    let parent = self.trail.enter(&parents)?;
+                    let file = instead(parent, &name, "make the file", || create_beneath(parent, name.as_os_str()))?;
+                    let mut file = File::from(file);
+                    self.write(&mut file)?;
+                    self.done.size += entry.size;
+                    attributes(file.as_fd(), entry)?;
+                }
+                Kind::Symlink => symlink(self.trail.enter(&parents)?, &name, entry)?,
+                Kind::Fifo => fifo(self.trail.enter(&parents)?, &name, entry)?,
+                Kind::Hardlink => self.hardlink(&parents, &name, entry)?,
+            },
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, file: &mut File) -> Result<(), MakeError> {
+        let mut content = self.tar.content();
+        loop {
+            let length = match content.read(&mut self.buffer) {
+                Ok(0) => return Ok(()),
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(MakeError::Read(TarError::Read(error))),
+            };
+            file.write_all(&self.buffer[..length]).map_err(doing("write the file"))?;
+        }
+    }
+
+    fn hardlink(&mut self, parents: &[OsString], name: &OsStr, entry: &Entry) -> Result<(), Fault> {
+        let (target_parents, target) = Target::of_hardlink(&entry.link)?;
+        let path: PathBuf = [OsStr::new(".")].into_iter().chain(target_parents.iter().map(AsRef::as_ref)).collect();
+        let dir = match open_beneath(self.trail.root(), &path, OFlag::O_PATH | OFlag::O_DIRECTORY) {
+            Ok(dir) => dir,
+            Err(Errno::ELOOP) => return Err(Rule::ThroughLink.into()),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Err(Rule::HardlinkTarget.into()),
+            Err(errno) => return Err(Fault::Act("open the directory of the link's target", errno.into())),
+        };
+        let there = status(dir.as_fd(), &target)?.ok_or(Rule::HardlinkTarget)?;
+        if ![SFlag::S_IFREG, SFlag::S_IFLNK, SFlag::S_IFIFO].iter().any(|kind| is(&there, *kind)) {
+            return Err(Rule::HardlinkKind.into());
+        }
+        if target_parents == parents && target == name {
+            return Ok(()); // a link to itself: replacing it would remove it
+        }
+        let parent = self.trail.enter(parents)?;
+        let link = || linkat(&dir, target.as_os_str(), parent, name, AtFlags::empty());
+        match instead(parent, name, "make the hard link", link) {
+            // The target was below what the link replaced.
+            Err(Fault::Act(_, error)) if error.kind() == io::ErrorKind::NotFound => Err(Rule::HardlinkTarget.into()),
+            result => result,
+        }
+    }
+}
+
+/// What ends an entry: the archive, or the entry itself.
+enum MakeError {
+    Read(TarError),
+    Fault(Fault),
+}
+
+impl From<Fault> for MakeError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Rule> for MakeError {
+    fn from(rule: Rule) -> Self {
+        Self::Fault(rule.into())
+    }
+}
+
+/// Makes `name`, instead of what an earlier entry put there.
+fn instead<T>(
+    parent: BorrowedFd<'_>,
+    name: &OsStr,
+    act: &'static str,
+    make: impl Fn() -> nix::Result<T>,
+) -> Result<T, Fault> {
+    match make() {
+        Err(Errno::EEXIST) => {
+            remove_tree(parent, name).map_err(doing("replace an earlier entry"))?;
+            make().map_err(doing(act))
+        }
+        result => result.map_err(doing(act)),
+    }
+}
+
+fn symlink(parent: BorrowedFd<'_>, name: &OsStr, entry: &Entry) -> Result<(), Fault> {
+    let text = link_text(&entry.link)?;
+    let (uid, gid) = owners(entry)?;
+    instead(parent, name, "make the symbolic link", || symlinkat(text, parent, name))?;
+    fchownat(parent, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW).map_err(doing("set the owner"))?;
+    let time = mtime(entry);
+    utimensat(parent, name, &time, &time, UtimensatFlags::NoFollowSymlink).map_err(doing("set the time"))
+}
+
+fn fifo(parent: BorrowedFd<'_>, name: &OsStr, entry: &Entry) -> Result<(), Fault> {
+    instead(parent, name, "make the FIFO", || mkfifoat(parent, name, Mode::S_IRUSR | Mode::S_IWUSR))?;
+    // Without O_NONBLOCK this would wait for a writer.
+    let fifo = open_beneath(parent, name, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW);
+    attributes(fifo.map_err(doing("open the FIFO"))?.as_fd(), entry)
+}
+
+/// Hides `name` of the layers below. What this layer itself has under that name stays: a whiteout only speaks of lower
+/// layers (image-spec, layer.md, "Whiteouts"), so that a directory becomes opaque, and anything else hides them anyway.
+fn whiteout(parent: BorrowedFd<'_>, name: &OsStr) -> Result<(), Fault> {
+    match mknodat(parent, name, SFlag::S_IFCHR, Mode::empty(), 0) {
+        Ok(()) => Ok(()),
+        Err(Errno::EEXIST) => match status(parent, name)? {
+            Some(there) if is(&there, SFlag::S_IFDIR) => {
+                let dir = open_dir(parent, name).map_err(doing("open the directory"))?;
+                make_opaque(dir.as_fd())
+            }
+            Some(_) | None => Ok(()),
+        },
+        Err(errno) => Err(Fault::Act("make the whiteout", errno.into())),
+    }
+}
+
+/// Sets owner, attributes, mode and time, in this order: a change of owner clears setuid and capabilities, and whatever
+/// is set here the umask has no part in.
+fn attributes(fd: BorrowedFd<'_>, entry: &Entry) -> Result<(), Fault> {
+    let (uid, gid) = owners(entry)?;
+    fchown(fd, Some(uid), Some(gid)).map_err(doing("set the owner"))?;
+    for (name, value) in kept_xattrs(entry.kind, &entry.xattrs)? {
+        set_xattr(fd, &name, value).map_err(doing("set an extended attribute"))?;
+    }
+    fchmod(fd, Mode::from_bits_truncate(entry.mode)).map_err(doing("set the mode"))?;
+    let time = mtime(entry);
+    futimens(fd, &time, &time).map_err(doing("set the time"))
+}
+
+fn owners(entry: &Entry) -> Result<(Uid, Gid), Rule> {
+    Ok((Uid::from_raw(owner(entry.uid)?), Gid::from_raw(owner(entry.gid)?)))
+}
+
+fn mtime(entry: &Entry) -> TimeSpec {
+    TimeSpec::new(entry.mtime.0, entry.mtime.1.into())
+}
