@@ -1,1 +1,24 @@
-//! The process that a task belongs to: holder, poll loop, control socket.
+//! The process that a task belongs to.
+//!
+//! ```text
+//! caller --spawn--> holder --fork--> loop --spawn--> workers
+//!                     |                 \--- init of container 1, 2, ... (its own children)
+//!                     +-- holds the lock, the log FIFOs and the network namespace; reaps what is orphaned; starts
+//!                         the loop again if it dies
+//! ```
+//!
+//! The holder parses nothing and blocks in one system call. The loop is one thread around `lifecycle::step`: events come from
+//! descriptors ([`event_loop`]), actions go to workers and to the store ([`effects`]). Both live in the task's network
+//! namespace, which therefore needs no name and ends with them.
+
+mod control;
+mod effects;
+mod event_loop;
+mod holder;
+pub mod launch;
+mod pump;
+mod recover;
+mod workers;
+
+pub use control::{Watch, poke, watch};
+pub use holder::supervise;

@@ -1,1 +1,84 @@
-//! Short-lived child processes of the supervisor, each of which does one rooted or risky act.
+//! A worker: a short-lived, single-threaded process that a supervisor's loop starts from the sealed program, with nothing but
+//! its pipes, the plan, and the host's network namespace. It does the rooted and risky acts, each of them idempotent, and
+//! exits; the loop kills it when it takes too long. It dies with the loop.
+//!
+//! For a start it takes a mount namespace of its own, so that whatever it mounts ends with it and with the container.
+
+pub mod protocol;
+
+mod cleanup;
+pub mod exec;
+mod prepare;
+mod start;
+
+use std::io::{self, BufRead, Write};
+use std::os::fd::OwnedFd;
+
+use nix::sys::stat::Mode;
+
+use self::protocol::{HOST_NETWORK_FD, PLAN_FD, Report, Request};
+use crate::plan::TaskPlan;
+use crate::runtime::cgroup::Cgroups;
+use crate::sys;
+
+/// What a worker works with.
+#[derive(Debug)]
+struct Worker {
+    plan: TaskPlan,
+    host_network: OwnedFd,
+    cgroups: Cgroups,
+}
+
+/// Runs a worker until its input ends.
+pub fn run() -> io::Result<()> {
+    nix::sys::stat::umask(Mode::from_bits_truncate(0o077));
+    let worker = begin();
+    for line in io::stdin().lock().lines() {
+        let request: Request = serde_json::from_str(&line?)?;
+        let report = match &worker {
+            Ok(worker) => worker.act(request),
+            Err(error) => failed("ContainerRuntimeError", error.as_ref()),
+        };
+        let mut line = serde_json::to_vec(&report)?;
+        line.push(b'\n');
+        io::stdout().write_all(&line)?;
+        io::stdout().flush()?;
+    }
+    Ok(())
+}
+
+fn begin() -> Result<Worker, Box<dyn std::error::Error>> {
+    let [plan, host_network] = sys::spawn::inherited([PLAN_FD, HOST_NETWORK_FD]);
+    let plan = serde_json::from_slice(&sys::spawn::read_whole(&plan)?)?;
+    Ok(Worker { plan, host_network, cgroups: Cgroups::of_host()? })
+}
+
+impl Worker {
+    fn act(&self, request: Request) -> Report {
+        match request {
+            Request::Prepare => self.prepare(),
+            Request::Start(container) => self.start(container),
+            Request::Inspect(container) => self.inspect(container),
+            Request::CleanUp => self.clean_up(),
+        }
+    }
+
+    /// Whether the OOM killer struck in the container's own group: a kill that the task's limit caused is counted there too.
+    fn inspect(&self, container: usize) -> Report {
+        match self.cgroups.oom_kills(&self.plan.cgroup, &self.plan.containers[container].name) {
+            Ok(count) => Report::Inspected { out_of_memory: count.container > 0 },
+            Err(error) => failed("ContainerRuntimeError", &error),
+        }
+    }
+}
+
+/// A reason in ECS's form: the class, then the whole chain of causes.
+fn failed(class: &str, error: &(dyn std::error::Error + 'static)) -> Report {
+    let mut reason = format!("{class}: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        reason.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    Report::Failed { reason }
+}

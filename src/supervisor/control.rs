@@ -1,0 +1,173 @@
+//! The control socket: how others poke a task's loop, and how they wait for what becomes of the task.
+//!
+//! A client sends one line. `poke`: the desired state has changed, look. `watch`: from now on a line with each new
+//! `lastStatus`, the present one first; the socket closes when the task is over or the loop has died.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+
+use crate::lifecycle::LastStatus;
+
+/// Nobody needs more at once; further clients wait in the kernel's queue.
+const MOST_CLIENTS: usize = 64;
+
+#[derive(Debug)]
+struct Client {
+    stream: UnixStream,
+    watches: bool,
+}
+
+/// The loop's end.
+#[derive(Debug)]
+pub(super) struct Control {
+    listener: UnixListener,
+    clients: Vec<Client>,
+}
+
+/// What the clients want.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Nothing new.
+    Nothing,
+    /// The desired state is to be read again.
+    Look,
+}
+
+impl Control {
+    /// Makes the socket anew.
+    pub(super) fn bind(path: &Path) -> io::Result<Self> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = short(path, |short| UnixListener::bind(short))?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, clients: Vec::new() })
+    }
+
+    /// The descriptors to wait on.
+    pub(super) fn sources(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let listener = (self.clients.len() < MOST_CLIENTS).then(|| self.listener.as_fd());
+        listener.into_iter().chain(self.clients.iter().map(|client| client.stream.as_fd()))
+    }
+
+    /// Takes new clients and reads what the old ones say.
+    pub(super) fn run(&mut self, status: LastStatus) -> Wish {
+        while self.clients.len() < MOST_CLIENTS
+            && let Ok((stream, _)) = self.listener.accept()
+        {
+            if stream.set_nonblocking(true).is_ok() {
+                self.clients.push(Client { stream, watches: false });
+            }
+        }
+        let mut wish = Wish::Nothing;
+        self.clients.retain_mut(|client| {
+            let mut line = [0; 16];
+            match client.stream.read(&mut line) {
+                Ok(0) => false,
+                Ok(read) if line[..read].starts_with(b"watch") => {
+                    client.watches = true;
+                    send(client, status)
+                }
+                Ok(read) if line[..read].starts_with(b"poke") => {
+                    wish = Wish::Look;
+                    true
+                }
+                Ok(_) => false,
+                Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            }
+        });
+        wish
+    }
+
+    /// Tells everybody who watches.
+    pub(super) fn tell(&mut self, status: LastStatus) {
+        self.clients.retain_mut(|client| !client.watches || send(client, status));
+    }
+}
+
+fn send(client: &mut Client, status: LastStatus) -> bool {
+    let line = format!("{}\n", serde_json::to_string(&status).expect("a status is a word"));
+    client.stream.write_all(line.as_bytes()).is_ok()
+}
+
+/// A socket's address holds 107 bytes of path: a long one is reached through a descriptor of its directory.
+fn short<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    };
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory: OwnedFd = nix::fcntl::open(directory, flags, Mode::empty())?;
+    act(&Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name))
+}
+
+/// Tells a task's loop to look at the desired state. That nobody listens is no error: whoever begins next looks first.
+pub fn poke(path: &Path) -> io::Result<()> {
+    match short(path, |short| UnixStream::connect(short)).and_then(|mut stream| stream.write_all(b"poke\n")) {
+        Err(error) if nobody_listens(&error) => Ok(()),
+        done => done,
+    }
+}
+
+/// Whether an error of connecting or writing says that there is no loop, or that it has ended since.
+fn nobody_listens(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound};
+    matches!(error.kind(), NotFound | ConnectionRefused | BrokenPipe | ConnectionReset)
+}
+
+/// A task seen from outside.
+#[derive(Debug)]
+pub struct Watch {
+    lines: BufReader<UnixStream>,
+}
+
+/// Begins to watch a task; fails when no loop listens.
+pub fn watch(path: &Path) -> io::Result<Watch> {
+    let mut stream = short(path, |short| UnixStream::connect(short))?;
+    stream.write_all(b"watch\n")?;
+    Ok(Watch { lines: BufReader::new(stream) })
+}
+
+impl Watch {
+    /// The next status; `None` when the loop is gone: finished, or dead.
+    pub fn next_status(&mut self) -> Option<LastStatus> {
+        let mut line = String::new();
+        match self.lines.read_line(&mut line) {
+            Ok(0) | Err(_) => None,
+            Ok(_) => serde_json::from_str(line.trim_end()).ok(),
+        }
+    }
+
+    /// Whether a status has been read already that nobody has asked for.
+    pub fn has_more(&self) -> bool {
+        !self.lines.buffer().is_empty()
+    }
+
+    /// The descriptor behind it, for waiting.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.lines.get_ref().as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_is_gone_before_or_after_the_connection_is_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        poke(&path).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        poke(&path).unwrap();
+        let (mut stream, other) = UnixStream::pair().unwrap();
+        drop(other);
+        let error = stream.write_all(b"poke\n").unwrap_err();
+        assert!(nobody_listens(&error), "{error}");
+    }
+}

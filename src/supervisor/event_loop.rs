@@ -1,0 +1,382 @@
+//! The loop: one thread, one poll, one deadline. Descriptors become events, `lifecycle::step` turns these into actions, and
+//! after every round the record is written if it has changed.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
+
+use super::control::{Control, Wish};
+use super::effects::{Saved, remove_run_directory};
+use super::holder::{Base, Reaped, told};
+use super::launch::{Answer, Beginning};
+use super::pump::Pump;
+use super::recover::{self, Kin, LiveInit, Network, exit_of};
+use super::workers::Worker;
+use crate::lifecycle::{
+    Container, ContainerPhase, Event, Exit, LastStatus, Now, Preparation, TaskState, Timestamp, deadline, step,
+};
+use crate::sys::child::{self, Otherwise, Which};
+use crate::sys::pidfd::{self, ExitInfo};
+use crate::sys::{spawn, time};
+use crate::worker::protocol::Request;
+
+/// When nothing has happened for this many milliseconds, freed memory goes back to the kernel.
+const IDLE: u64 = 300;
+/// When the first loop of a task looks whether somebody wanted it stopped before there was a socket to poke, in milliseconds:
+/// not while the start needs the processor.
+const FIRST_LOOK: u64 = 20;
+/// Exits that the holder told of and nobody has asked about.
+const REMEMBERED: usize = 256;
+
+/// How this loop comes to the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// First of a new task.
+    New,
+    /// First of an adopted one.
+    Adopted,
+    /// After one that died.
+    Again,
+}
+
+impl From<Beginning> for Start {
+    fn from(beginning: Beginning) -> Self {
+        match beginning {
+            Beginning::New => Self::New,
+            Beginning::Adopted => Self::Adopted,
+        }
+    }
+}
+
+/// All that the loop knows.
+#[derive(Debug)]
+pub(super) struct Loop<'a> {
+    pub(super) base: &'a Base,
+    pub(super) task: TaskState,
+    pub(super) saved: Saved,
+    pub(super) workers: Vec<Worker>,
+    pub(super) live: Vec<Option<LiveInit>>,
+    pub(super) pumps: Vec<Pump<'a>>,
+    pub(super) control: Control,
+    pub(super) exits: Vec<Reaped>,
+    pub(super) look_at: Option<u64>,
+    pub(super) finishing: bool,
+    /// The status that those who watch know; the record has it.
+    told: LastStatus,
+    signals: SignalFd,
+    exits_in: OwnedFd,
+    holder_lives: bool,
+}
+
+/// What a descriptor belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Child,
+    HolderExits,
+    Control,
+    Worker(usize),
+    Init(usize),
+    Log(usize),
+}
+
+/// Runs the task to its end; an error is for the holder, which then begins again. Every loop answers the caller, who hears
+/// the first one.
+pub(super) fn run(base: &Base, start: Start, answer: &fs::File, exits: &[Reaped], exits_in: OwnedFd) -> io::Result<()> {
+    let network = match start {
+        Start::New => None,
+        Start::Adopted => Some(Network::MayBeNew),
+        Start::Again => Some(Network::TheSame),
+    };
+    let mut this = match network {
+        None => Loop::begin_new(base, exits, exits_in)?,
+        Some(network) => match recover::record(base).map_err(io::Error::other)? {
+            Some(task) => Loop::resume(base, task, network, exits, exits_in)?,
+            None => return ready(answer).and_then(|()| remove_run_directory(base)),
+        },
+    };
+    ready(answer)?;
+    this.settle();
+    while !this.finishing {
+        this.round()?;
+    }
+    this.finish()
+}
+
+impl<'a> Loop<'a> {
+    fn begin(base: &'a Base, task: TaskState, exits: &[Reaped], exits_in: OwnedFd) -> io::Result<Self> {
+        let mut child = SigSet::empty();
+        child.add(Signal::SIGCHLD);
+        child.thread_block()?;
+        let signals = SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        let (plan, count) = (&base.plan, base.plan.containers.len());
+        let open = |place: usize| {
+            Pump::open(
+                &base.logs[place],
+                base.words.word(place),
+                &plan.container_paths(place),
+                &plan.containers[place].log,
+            )
+        };
+        Ok(Self {
+            base,
+            told: task.last_status,
+            task,
+            saved: Saved::default(),
+            workers: Vec::new(),
+            live: (0..count).map(|_| None).collect(),
+            control: Control::bind(&plan.paths.control())?,
+            pumps: (0..count).map(open).collect::<io::Result<_>>()?,
+            exits: exits.to_vec(),
+            look_at: None,
+            finishing: false,
+            signals,
+            exits_in,
+            holder_lives: true,
+        })
+    }
+
+    /// The first worker has a way to go: it is started before anything else, and the caller's answer waits too.
+    fn begin_new(base: &'a Base, exits: &[Reaped], exits_in: OwnedFd) -> io::Result<Self> {
+        let worker = super::effects::first_worker(base)?;
+        let task = TaskState::new(&base.plan.containers, Timestamp(base.plan.created_at));
+        let mut this = Self::begin(base, task, exits, exits_in)?;
+        this.saved = Saved::at(this.task.version); // the caller has committed the first state
+        this.workers.push(worker);
+        this.look_at = Some(time::boot_ms() + FIRST_LOOK);
+        Ok(this)
+    }
+
+    /// Takes the task up where the last loop left it.
+    fn resume(
+        base: &'a Base,
+        task: TaskState,
+        network: Network,
+        exits: &[Reaped],
+        exits_in: OwnedFd,
+    ) -> io::Result<Self> {
+        let mut this = Self::begin(base, task, exits, exits_in)?;
+        this.live = recover::recover(base, &mut this.task, network);
+        this.exits.extend(told(&this.exits_in)); // read after the look: the holder tells of an end before it reaps
+        if this.task.preparation == Preparation::UnderWay {
+            this.ask(Request::Prepare);
+        }
+        for place in 0..this.task.containers.len() {
+            let Container { phase, pid, .. } = this.task.containers[place];
+            let was_up = matches!(phase, ContainerPhase::Running | ContainerPhase::Stopping { .. });
+            if was_up && this.live[place].is_none() {
+                this.ended(place, exit_of(pid, &this.exits));
+            }
+        }
+        this.happen(Event::Tick);
+        this.look_at_desired();
+        Ok(this)
+    }
+
+    /// One event changes the task; what follows from it is done at once.
+    pub(super) fn happen(&mut self, event: Event) {
+        let now = Now { wall: Timestamp(time::wall_ns() / 1_000_000), boot: time::boot_ms() };
+        for action in step(&mut self.task, event, now) {
+            self.act(action);
+        }
+    }
+
+    fn round(&mut self) -> io::Result<()> {
+        for source in self.wait()? {
+            match source {
+                Source::Child => self.reap(),
+                Source::HolderExits => self.hear_holder(),
+                Source::Control => {
+                    if self.control.run(self.told) == Wish::Look {
+                        self.look_at_desired();
+                    }
+                }
+                Source::Worker(place) => self.hear_worker(place),
+                Source::Init(place) => self.lost(place),
+                Source::Log(place) => self.pumps[place].run(time::boot_ms()),
+            }
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// What follows every round: deadlines, the record, those who watch it, and the dead whose ends it holds.
+    fn settle(&mut self) {
+        self.keep_deadlines();
+        self.workers.retain(|worker| worker.request().is_some()); // a free one is not kept: its input ends here
+        if !self.saved.save(&self.base.plan, &self.task) {
+            return;
+        }
+        if self.told != self.task.last_status && !self.finishing {
+            self.told = self.task.last_status;
+            self.control.tell(self.told);
+        }
+        self.bury();
+    }
+
+    /// Waits for the next thing to happen; what is ready, workers last to first, so that places stay true.
+    fn wait(&self) -> io::Result<Vec<Source>> {
+        let (sources, mut fds) = self.sources();
+        let timeout = self.timeout();
+        let mut ready = poll(&mut fds, timeout.map_or(PollTimeout::from(IDLE as u16), short))?;
+        if ready == 0 && timeout.is_none() {
+            spawn::trim_memory();
+            ready = poll(&mut fds, PollTimeout::NONE)?;
+        }
+        if ready == 0 {
+            return Ok(Vec::new());
+        }
+        let hot = |fd: &PollFd| fd.revents().is_some_and(|events| !events.is_empty());
+        let mut all: Vec<Source> =
+            sources.into_iter().zip(&fds).filter(|(_, fd)| hot(fd)).map(|(source, _)| source).collect();
+        all.dedup();
+        all.reverse();
+        Ok(all)
+    }
+
+    fn sources(&self) -> (Vec<Source>, Vec<PollFd<'_>>) {
+        let mut all: Vec<(Source, BorrowedFd<'_>)> = Vec::new();
+        all.extend(self.control.sources().map(|fd| (Source::Control, fd)));
+        for (place, pump) in self.pumps.iter().enumerate() {
+            all.extend(pump.sources().into_iter().map(|fd| (Source::Log(place), fd)));
+        }
+        for (place, live) in self.live.iter().enumerate() {
+            let strange = live.as_ref().filter(|live| live.kin == Kin::Strange);
+            all.extend(strange.map(|live| (Source::Init(place), live.pidfd.as_fd())));
+        }
+        all.extend(self.workers.iter().enumerate().map(|(place, worker)| (Source::Worker(place), worker.source())));
+        if self.holder_lives {
+            all.push((Source::HolderExits, self.exits_in.as_fd()));
+        }
+        all.push((Source::Child, self.signals.as_fd()));
+        all.into_iter().map(|(source, fd)| (source, PollFd::new(fd, PollFlags::POLLIN))).unzip()
+    }
+
+    /// Milliseconds to the nearest deadline.
+    fn timeout(&self) -> Option<u64> {
+        let pumps = self.pumps.iter().filter_map(Pump::retry_at);
+        let workers = self.workers.iter().map(Worker::deadline).filter(|deadline| *deadline < u64::MAX);
+        let own = [deadline(&self.task), self.saved.retry_at(), self.look_at].into_iter().flatten();
+        let nearest = pumps.chain(workers).chain(own).min()?;
+        Some(nearest.saturating_sub(time::boot_ms()))
+    }
+
+    fn keep_deadlines(&mut self) {
+        let now = time::boot_ms();
+        for pump in self.pumps.iter_mut().filter(|pump| pump.retry_at().is_some_and(|at| at <= now)) {
+            pump.run(now);
+        }
+        for worker in self.workers.iter_mut().filter(|worker| worker.deadline() <= now) {
+            worker.kill(); // its end is a failure of its request
+        }
+        for place in (0..self.workers.len()).rev().filter(|place| self.workers[*place].is_gone()).collect::<Vec<_>>() {
+            self.hear_worker(place);
+        }
+        if self.look_at.is_some_and(|at| at <= now) {
+            self.look_at_desired();
+        }
+        if deadline(&self.task).is_some_and(|at| at <= now) {
+            self.happen(Event::Tick);
+        }
+    }
+
+    fn hear_worker(&mut self, place: usize) {
+        let worker = &mut self.workers[place];
+        let Some(report) = worker.listen() else { return };
+        let Some(request) = worker.request() else { return };
+        worker.rest();
+        if matches!(request, Request::Start(_)) {
+            self.workers.remove(place); // libcontainer has changed that process: it is not used again
+        }
+        self.answered(request, report);
+    }
+
+    fn reap(&mut self) {
+        while let Ok(Some(_)) = self.signals.read_signal() {}
+        (0..self.live.len()).for_each(|place| self.see_end(place));
+        self.workers.iter_mut().for_each(Worker::note_end);
+    }
+
+    /// Sees whether a container's first process, a child of this loop, has ended. It stays a zombie: should the loop die
+    /// before the record has its exit code, the holder inherits both.
+    pub(super) fn see_end(&mut self, place: usize) {
+        let Some(live) = &self.live[place] else { return };
+        if let Ok(Some(ended)) = child::ended(Which::Pidfd(live.pidfd.as_fd()), Otherwise::Return) {
+            self.ended(place, Exit::Code(ended.exit.code()));
+        }
+    }
+
+    /// Reaps the dead as soon as nothing depends on them: the record is saved, no worker is at a container that it has not
+    /// reported yet, or at finding out who killed one.
+    fn bury(&mut self) {
+        let at_one = |worker: &Worker| matches!(worker.request(), Some(Request::Start(_) | Request::Inspect(_)));
+        if self.workers.iter().any(at_one) {
+            return;
+        }
+        while let Ok(Some(dead)) = child::ended(Which::Any, Otherwise::Return) {
+            let unseen = self.live.iter().flatten().any(|live| live.pid == dead.pid.as_raw());
+            if unseen || child::reap(dead.pid).is_err() {
+                return; // its signal is on the way
+            }
+        }
+    }
+
+    /// The holder's end leaves its children to a stranger, who tells nobody of theirs.
+    fn hear_holder(&mut self) {
+        let all = told(&self.exits_in);
+        if all.is_empty() {
+            self.holder_lives = false; // readable and empty: the other end is closed
+            for live in self.live.iter_mut().flatten() {
+                let own = pidfd::stat(Pid::from_raw(live.pid)).is_ok_and(|stat| stat.parent == Pid::this());
+                live.kin = if own { Kin::Ours } else { Kin::Strange };
+            }
+        }
+        for reaped in all {
+            self.gone(reaped);
+        }
+    }
+
+    /// A process is gone: a container's first one, or one to remember for a moment.
+    fn gone(&mut self, reaped: Reaped) {
+        let container = self.live.iter().position(|live| live.as_ref().is_some_and(|live| live.pid == reaped.pid));
+        match container {
+            Some(place) => self.ended(place, Exit::Code(reaped.code)),
+            None => {
+                self.exits.push(reaped);
+                let surplus = self.exits.len().saturating_sub(REMEMBERED);
+                self.exits.drain(..surplus);
+            }
+        }
+    }
+
+    /// The end of a process that is nobody's child here: as a zombie it still carries its code, and later the kernel may
+    /// know it.
+    fn lost(&mut self, place: usize) {
+        let Some(live) = &self.live[place] else { return };
+        let zombie = pidfd::stat(Pid::from_raw(live.pid)).map(|stat| Exit::Code(stat.exit.code()));
+        let exit = match pidfd::exit_info(&live.pidfd) {
+            Ok(ExitInfo::Ended(exit)) => Exit::Code(exit.code()),
+            Ok(ExitInfo::NotYet) => zombie.unwrap_or(Exit::Unknown),
+            Ok(ExitInfo::Unknown) | Err(_) => Exit::Unknown,
+        };
+        self.ended(place, exit);
+    }
+}
+
+/// Poll takes milliseconds as an int; a longer wait is cut and begun again.
+fn short(milliseconds: u64) -> PollTimeout {
+    PollTimeout::try_from(i32::try_from(milliseconds.saturating_add(1)).unwrap_or(i32::MAX))
+        .expect("a count of milliseconds is not negative")
+}
+
+fn ready(mut answer: &fs::File) -> io::Result<()> {
+    match answer.write_all(&[Answer::Ready as u8]) {
+        Err(error) if error.raw_os_error() != Some(Errno::EPIPE as i32) => Err(error),
+        _ => Ok(()), // the caller has heard it, or did not wait
+    }
+}

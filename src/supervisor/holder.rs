@@ -1,0 +1,226 @@
+//! The holder: what outlives a loop. It owns the descriptors that must not close and remembers the exits that a dead loop
+//! cannot have seen. Entered by the hidden `supervise` command, which `launch` starts.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::Pid;
+
+use super::event_loop;
+use super::launch::{Answer, Beginning};
+use crate::plan::TaskPlan;
+use crate::sys;
+use crate::sys::child::{self, Ended, Otherwise, Which};
+use crate::sys::lock::{self, Lock};
+use crate::sys::shared::SharedWords;
+use crate::sys::spawn::Fork;
+
+/// A process that a loop could not reap itself, and how it ended (128 + n for signal n).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reaped {
+    pub(super) pid: i32,
+    pub(super) code: i32,
+}
+
+impl From<Ended> for Reaped {
+    fn from(ended: Ended) -> Self {
+        Self { pid: ended.pid.as_raw(), code: ended.exit.code() }
+    }
+}
+
+/// The two FIFOs of a container, and a pipe in which a batch waits until it is on disk.
+#[derive(Debug)]
+pub(super) struct LogPipes {
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+    pub(super) stage: (OwnedFd, OwnedFd),
+}
+
+/// All that holder and loop share.
+#[derive(Debug)]
+pub(super) struct Base {
+    pub(super) plan: TaskPlan,
+    pub(super) plan_fd: OwnedFd,
+    pub(super) host_network: OwnedFd,
+    pub(super) program: OwnedFd,
+    pub(super) logs: Vec<LogPipes>,
+    pub(super) words: SharedWords,
+}
+
+/// A loop that dies at once is started again only after a pause, which grows to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Runs the supervisor: descriptors 3 to 6 are the plan, the host's network namespace, the pipe for the one answer that the
+/// caller waits for, and the pipe that says when the plan is there. Returns when the task is over.
+pub fn supervise(beginning: Beginning) -> io::Result<()> {
+    let [plan_fd, host_network, answer, go] = sys::spawn::inherited([3, 4, 5, 6]);
+    let mut answer = fs::File::from(answer);
+    let set_up = detach(beginning).and_then(|()| match fs::File::from(go).read(&mut [0])? {
+        0 => Ok(SetUp::Unwanted),
+        _ => set_up(plan_fd, host_network, beginning),
+    });
+    // The lock is held by holder and loop together: it says that one of them lives.
+    let (base, _lock) = match set_up {
+        Ok(SetUp::Done(base, lock)) => (base, lock),
+        Ok(SetUp::Taken) => return answer.write_all(&[Answer::Taken as u8]),
+        Ok(SetUp::Unwanted) => return Ok(()),
+        Err(error) => {
+            answer.write_all(&[Answer::Failed as u8])?;
+            return answer.write_all(error.to_string().as_bytes());
+        }
+    };
+    hold(&base, beginning, &answer)
+}
+
+/// What a supervisor has come to.
+enum SetUp {
+    /// It has the task.
+    Done(Box<Base>, Lock),
+    /// Another one has it.
+    Taken,
+    /// The caller has found no task for it.
+    Unwanted,
+}
+
+/// All that can be done before the task is known: away from the caller's session and directory, into a network namespace.
+fn detach(beginning: Beginning) -> io::Result<()> {
+    nix::sys::stat::umask(Mode::from_bits_truncate(0o077));
+    nix::unistd::setsid()?;
+    nix::unistd::chdir("/")?;
+    // Under memory pressure the supervisor must outlive its containers to record their exit. A root without
+    // CAP_SYS_RESOURCE may not ask for that; its supervisors are as mortal as everybody else.
+    let _ = fs::write("/proc/self/oom_score_adj", "-999");
+    nix::sys::prctl::set_child_subreaper(true)?;
+    match beginning {
+        Beginning::New => Ok(nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?),
+        Beginning::Adopted => Ok(()),
+    }
+}
+
+/// Makes everything that must outlive a loop.
+fn set_up(plan_fd: OwnedFd, host_network: OwnedFd, beginning: Beginning) -> io::Result<SetUp> {
+    let plan: TaskPlan = serde_json::from_slice(&sys::spawn::read_whole(&plan_fd)?)?;
+    let Some(lock) = lock::take(&plan.paths.lock())? else { return Ok(SetUp::Taken) };
+    if beginning == Beginning::Adopted {
+        rejoin_network(&plan)?;
+    }
+    let logs = (0..plan.containers.len()).map(|place| open_logs(&plan, place)).collect::<io::Result<_>>()?;
+    let words = SharedWords::new(plan.containers.len())?;
+    let program = nix::fcntl::open("/proc/self/exe", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    let base = Base { plan, plan_fd, host_network, program, logs, words };
+    Ok(SetUp::Done(Box::new(base), lock))
+}
+
+/// The namespace of an adopted task is that of its containers; with none of them left a new one will do.
+fn rejoin_network(plan: &TaskPlan) -> io::Result<()> {
+    for place in 0..plan.containers.len() {
+        let init = super::recover::live_init(&plan.container_paths(place));
+        // One that has just ended has no namespace any more.
+        if init.is_some_and(|init| nix::sched::setns(init.pidfd, nix::sched::CloneFlags::CLONE_NEWNET).is_ok()) {
+            return Ok(());
+        }
+    }
+    Ok(nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?)
+}
+
+/// FIFOs in the file system, opened for reading and writing: the death of every process of ours leaves the container's end
+/// intact, and whoever comes next opens them again.
+fn open_logs(plan: &TaskPlan, container: usize) -> io::Result<LogPipes> {
+    let paths = plan.container_paths(container);
+    for directory in [&paths.run, &plan.paths.logs()] {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    let fifo = |path: &Path| -> io::Result<OwnedFd> {
+        match nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        Ok(nix::fcntl::open(path, flags, Mode::empty())?)
+    };
+    Ok(LogPipes {
+        stdout: fifo(&paths.stdout())?,
+        stderr: fifo(&paths.stderr())?,
+        stage: nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?,
+    })
+}
+
+/// Forks loops until one of them has brought the task to its end. The caller's pipe stays open: should the first loop die
+/// before it has answered, the next one does.
+fn hold(base: &Base, beginning: Beginning, answer: &fs::File) -> io::Result<()> {
+    let mut exits: Vec<Reaped> = Vec::new();
+    let mut start = event_loop::Start::from(beginning);
+    let mut pause = Duration::ZERO;
+    loop {
+        let (exits_in, exits_out) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        match sys::spawn::fork() {
+            Ok(Fork::Child) => {
+                drop(exits_out);
+                let finished = event_loop::run(base, start, answer, &exits, exits_in);
+                // The loop was the last one who needed the holder: no destructor of its copies may run.
+                std::process::exit(if finished.is_ok() { 0 } else { 1 })
+            }
+            Ok(Fork::Parent(pid)) => {
+                start = event_loop::Start::Again;
+                drop(exits_in);
+                let began = sys::time::boot_ms();
+                if wait_for_end(pid, &exits_out, &mut exits)? {
+                    return Ok(());
+                }
+                let quick = sys::time::boot_ms() - began < 1000;
+                pause = if quick { (pause * 2).clamp(Duration::from_millis(1), LONGEST_PAUSE) } else { Duration::ZERO };
+            }
+            Err(_) => pause = LONGEST_PAUSE, // no memory or no pid just now
+        }
+        std::thread::sleep(pause);
+    }
+}
+
+/// Reaps until the loop is gone; whether it had finished the task. The loop is told of an end before the process is reaped:
+/// one that a loop finds gone has been told.
+fn wait_for_end(event_loop: Pid, exits_out: &OwnedFd, exits: &mut Vec<Reaped>) -> io::Result<bool> {
+    loop {
+        match child::ended(Which::Any, Otherwise::Wait) {
+            Ok(Some(ended)) => {
+                let reaped = Reaped::from(ended);
+                if ended.pid != event_loop {
+                    exits.push(reaped);
+                    tell(exits_out, reaped);
+                }
+                child::reap(ended.pid)?;
+                if ended.pid == event_loop {
+                    return Ok(reaped.code == 0);
+                }
+            }
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A loop that is gone or does not read finds the exit in the list that its successor inherits.
+fn tell(exits_out: &OwnedFd, reaped: Reaped) {
+    let mut record = [0; 8];
+    record[..4].copy_from_slice(&reaped.pid.to_ne_bytes());
+    record[4..].copy_from_slice(&reaped.code.to_ne_bytes());
+    let _ = nix::unistd::write(exits_out, &record);
+}
+
+/// Reads the records that [`tell`] wrote.
+pub(super) fn told(exits_in: &OwnedFd) -> Vec<Reaped> {
+    let mut all = Vec::new();
+    let mut record = [0; 8];
+    while let Ok(8) = nix::unistd::read(exits_in, &mut record) {
+        let [a, b, c, d, e, f, g, h] = record;
+        all.push(Reaped { pid: i32::from_ne_bytes([a, b, c, d]), code: i32::from_ne_bytes([e, f, g, h]) });
+    }
+    all
+}

@@ -1,0 +1,137 @@
+//! What a loop finds when it is not the first: the record that the last one wrote, and the processes that are really there.
+
+use std::os::fd::OwnedFd;
+
+use nix::unistd::Pid;
+
+use super::holder::{Base, Reaped};
+use crate::lifecycle::{ContainerPhase, Exit, LastStatus, Preparation, TaskState, Timestamp};
+use crate::plan::ContainerPaths;
+use crate::store::{Store, StoreError};
+use crate::sys::pidfd;
+use crate::worker::protocol::InitFile;
+
+/// A container's first process that is certainly still the one that we started.
+#[derive(Debug)]
+pub(super) struct LiveInit {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+    /// Whether its end is told to the holder, as its parent.
+    pub(super) kin: Kin,
+}
+
+/// Whose child a container's first process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kin {
+    /// This loop's or its holder's.
+    Ours,
+    /// A stranger's, since its holder has died: only its pidfd tells of its end.
+    Strange,
+}
+
+/// What is left of a container.
+#[derive(Debug)]
+enum Found {
+    /// It never ran, or only half: it may be started (the worker removes remains first).
+    Nothing,
+    /// It runs.
+    Live(LiveInit),
+    /// It ran and is gone.
+    Gone { pid: i32 },
+}
+
+/// The task's record, unless the task is over: STOPPED, or removed since.
+pub(super) fn record(base: &Base) -> Result<Option<TaskState>, StoreError> {
+    let stored = Store::open(&base.plan.store)?.get::<TaskState>(&base.plan.status_key())?;
+    Ok(stored.map(|entry| entry.value).filter(|task| task.last_status != LastStatus::Stopped))
+}
+
+/// Corrects the record by what is really there; the live containers by their places.
+pub(super) fn recover(base: &Base, task: &mut TaskState, network: Network) -> Vec<Option<LiveInit>> {
+    let mut live: Vec<Option<LiveInit>> = (0..task.containers.len()).map(|_| None).collect();
+    if task.last_status == LastStatus::Deprovisioning {
+        task.retry_at = Some(0);
+        return live;
+    }
+    let now = Timestamp(crate::sys::time::wall_ns() / 1_000_000);
+    for (place, container) in task.containers.iter_mut().enumerate() {
+        if container.phase == ContainerPhase::Stopped {
+            continue;
+        }
+        match find(&base.plan.container_paths(place)) {
+            Found::Live(init) => {
+                task.preparation = Preparation::Over;
+                if !matches!(container.phase, ContainerPhase::Stopping { .. }) {
+                    container.phase = ContainerPhase::Running;
+                }
+                container.pid = Some(init.pid);
+                container.started_at.get_or_insert(now);
+                live[place] = Some(init);
+            }
+            Found::Gone { pid } => {
+                task.preparation = Preparation::Over;
+                container.phase = ContainerPhase::Running;
+                container.pid = Some(pid);
+                container.started_at.get_or_insert(now);
+            }
+            Found::Nothing if container.started_at.is_some() => container.phase = ContainerPhase::Running,
+            Found::Nothing => container.phase = ContainerPhase::Waiting,
+        }
+    }
+    let starts = task.stop.is_none() && task.containers.iter().any(|one| one.phase == ContainerPhase::Waiting);
+    if network == Network::MayBeNew && starts && live.iter().all(Option::is_none) {
+        task.preparation = Preparation::UnderWay; // the network went with the last process in it
+    }
+    live
+}
+
+/// The network namespace that this supervisor is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Network {
+    /// The one that the last loop was in.
+    TheSame,
+    /// A new one, unless a container was alive to be joined.
+    MayBeNew,
+}
+
+/// How a container that is gone ended, if anybody saw it.
+pub(super) fn exit_of(pid: Option<i32>, exits: &[Reaped]) -> Exit {
+    let seen = exits.iter().rev().find(|reaped| Some(reaped.pid) == pid);
+    seen.map_or(Exit::Unknown, |reaped| Exit::Code(reaped.code))
+}
+
+fn find(paths: &ContainerPaths) -> Found {
+    let Some(file) = init_file(paths) else { return Found::Nothing };
+    if !file.started {
+        return Found::Nothing;
+    }
+    match live_process(&file) {
+        Some(init) => Found::Live(init),
+        None => Found::Gone { pid: file.pid },
+    }
+}
+
+/// The container's first process, if it has begun and is not yet reaped.
+pub(super) fn live_init(paths: &ContainerPaths) -> Option<LiveInit> {
+    init_file(paths).filter(|file| file.started).and_then(|file| live_process(&file))
+}
+
+/// The process of a container that was made and never began.
+pub(super) fn half_made(paths: &ContainerPaths) -> Option<LiveInit> {
+    init_file(paths).filter(|file| !file.started).and_then(|file| live_process(&file))
+}
+
+fn init_file(paths: &ContainerPaths) -> Option<InitFile> {
+    serde_json::from_slice(&std::fs::read(paths.state_file()).ok()?).ok()
+}
+
+/// The descriptor is opened first and the identity checked through the pid after it: what matches both is the process. A
+/// zombie counts: whoever is its parent, or its pidfd, will tell of its end.
+fn live_process(file: &InitFile) -> Option<LiveInit> {
+    let pid = Pid::from_raw(file.pid);
+    let pidfd = pidfd::open(pid).ok()?;
+    let stat = pidfd::stat(pid).ok()?;
+    let same = stat.start_time == file.start_time && pidfd::boot_id().is_ok_and(|boot| boot == file.boot_id);
+    let kin = if stat.parent == nix::unistd::getppid() { Kin::Ours } else { Kin::Strange };
+    same.then_some(LiveInit { pid: file.pid, pidfd, kin })
+}

@@ -1,0 +1,129 @@
+//! The loop's workers: started, asked, listened to, and ended when they take too long.
+
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::{fs, io};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::Pid;
+
+use super::holder::Base;
+use crate::sys;
+use crate::sys::child::{self, Otherwise, Which};
+use crate::sys::spawn::OnParentDeath;
+use crate::worker::protocol::{COMMAND, Report, Request};
+
+/// How long one request may take, in milliseconds; ECS's agent gives a container four minutes to be made, which covers a pull.
+const PATIENCE: u64 = 60_000;
+/// A worker's report is short; what is longer is not one.
+const LONGEST_REPORT: usize = 64 << 10;
+
+/// A worker and the request that it is at, if any.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) pid: Pid,
+    requests: fs::File,
+    reports: OwnedFd,
+    text: Vec<u8>,
+    request: Option<Request>,
+    deadline: u64,
+    gone: bool,
+}
+
+impl Worker {
+    /// Starts a worker that has nothing to do yet.
+    pub(super) fn spawn(base: &Base) -> io::Result<Self> {
+        let null = nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
+        let (their_requests, requests) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+        let (reports, their_reports) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+        let fds = [&their_requests, &their_reports, &null, &base.plan_fd, &base.host_network].map(AsFd::as_fd);
+        let args = ["berth", COMMAND, &base.plan.id];
+        let pid = sys::spawn::spawn(base.program.as_fd(), &args, &fds, OnParentDeath::Die)?;
+        nix::fcntl::fcntl(&reports, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        Ok(Self {
+            pid,
+            requests: requests.into(),
+            reports,
+            text: Vec::new(),
+            request: None,
+            deadline: u64::MAX,
+            gone: false,
+        })
+    }
+
+    /// Gives it a request. A worker that cannot take it is as good as gone: its end is noticed by [`Worker::listen`].
+    pub(super) fn ask(&mut self, request: Request, boot_ms: u64) {
+        let mut line = serde_json::to_vec(&request).expect("a request is plain data");
+        line.push(b'\n');
+        let _ = self.requests.write_all(&line);
+        self.request = Some(request);
+        self.deadline = boot_ms + PATIENCE;
+    }
+
+    /// What it is at.
+    pub(super) fn request(&self) -> Option<Request> {
+        self.request
+    }
+
+    /// The descriptor to wait on.
+    pub(super) fn source(&self) -> BorrowedFd<'_> {
+        self.reports.as_fd()
+    }
+
+    /// When it must have answered, in milliseconds since boot.
+    pub(super) fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
+    /// Ends it, once: it is too slow.
+    pub(super) fn kill(&mut self) {
+        self.deadline = u64::MAX;
+        let _ = nix::sys::signal::kill(self.pid, nix::sys::signal::Signal::SIGKILL);
+    }
+
+    /// Whether its process has ended.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Notes that its process has ended. What it started may hold its pipe open for longer.
+    pub(super) fn note_end(&mut self) {
+        self.gone |= matches!(child::ended(Which::Pid(self.pid), Otherwise::Return), Ok(Some(_)));
+    }
+
+    /// Its report, once it is whole; its end without one is a failure.
+    pub(super) fn listen(&mut self) -> Option<Report> {
+        let mut buffer = [0; 4096];
+        loop {
+            match nix::unistd::read(&self.reports, &mut buffer) {
+                Ok(0) => return Some(self.failed("the worker ended without a report")),
+                Ok(read) => self.text.extend_from_slice(&buffer[..read]),
+                Err(Errno::EAGAIN) if self.gone => return Some(self.failed("the worker ended without a report")),
+                Err(Errno::EAGAIN) => return None,
+                Err(Errno::EINTR) => continue,
+                Err(errno) => return Some(self.failed(errno.desc())),
+            }
+            if let Some(end) = self.text.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.text.drain(..=end).collect();
+                return Some(
+                    serde_json::from_slice(&line).unwrap_or_else(|_| self.failed("the worker's report is garbled")),
+                );
+            }
+            if self.text.len() > LONGEST_REPORT {
+                return Some(self.failed("the worker's report is too long"));
+            }
+        }
+    }
+
+    /// Marks the request as answered: the worker is free for another one.
+    pub(super) fn rest(&mut self) {
+        self.request = None;
+        self.deadline = u64::MAX;
+    }
+
+    fn failed(&self, why: &str) -> Report {
+        Report::Failed { reason: format!("ContainerRuntimeError: {why}") }
+    }
+}

@@ -1,0 +1,67 @@
+//! Undoing: a function of the plan alone. What is gone already is no error, and an error does not keep the rest from being
+//! removed.
+
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use nix::fcntl::{Flock, FlockArg};
+
+use super::protocol::Report;
+use super::{Worker, failed};
+use crate::net;
+use crate::store::records::{LEASES, Lease};
+use crate::store::{Commit, Store, Txn};
+
+impl Worker {
+    /// Removes everything that was made for the task but its record, its logs and its lock. Its link ends with its network
+    /// namespace, which ends with its last process.
+    pub(super) fn clean_up(&self) -> Report {
+        let mut failures: Vec<Report> = Vec::new();
+        if let Err(errors) = self.cgroups.remove_task(&self.plan.cgroup) {
+            failures.extend(errors.iter().map(|error| failed("ContainerRuntimeError", error)));
+        }
+        if let Err(error) = self.network_down() {
+            failures.push(failed("ContainerNetworkingError", error.as_ref()));
+        }
+        let paths = &self.plan.paths;
+        for directory in [paths.state.join("upper"), paths.run.join("c"), paths.libcontainer()] {
+            if let Err(error) = remove(&directory) {
+                failures.push(failed(&format!("ContainerRuntimeError: remove {}", directory.display()), &error));
+            }
+        }
+        failures.into_iter().next().unwrap_or(Report::CleanedUp)
+    }
+
+    /// The root's nftables table goes with the last lease. A task that is committed after the look comes up after the lock. The
+    /// lease is released under the lock too: of two tasks that end at once, the second one must see that it is the last.
+    fn network_down(&self) -> Result<(), Box<dyn Error>> {
+        let _lock = network_lock(&self.plan.network_lock, FlockArg::LockExclusive)?;
+        let mut store = Store::open(&self.plan.store)?;
+        let (own, others): (Vec<_>, Vec<_>) =
+            store.list::<Lease>(LEASES)?.into_iter().partition(|lease| lease.value.task == self.plan.id);
+        let others = if !others.is_empty() { net::Others::Remain } else { net::Others::None };
+        let down = net::down(&self.plan.network, self.host_network.as_fd(), others);
+        down.map_err(|errors| errors.into_iter().next().expect("a failure has a cause"))?;
+        if !own.is_empty() {
+            let release = own.into_iter().fold(Txn::default(), |txn, lease| txn.delete(lease.key));
+            let _: Commit = store.commit(&release)?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the lock around what the root's tasks share in the host's network.
+pub(super) fn network_lock(path: &Path, how: FlockArg) -> io::Result<Flock<fs::File>> {
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    Flock::lock(file, how).map_err(|(_, errno)| errno.into())
+}
+
+fn remove(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

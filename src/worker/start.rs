@@ -1,0 +1,68 @@
+//! Starting one container: its group, its bundle, libcontainer, and the word on disk that tells it from everything else.
+
+use std::error::Error;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::protocol::{InitFile, Report};
+use super::{Worker, failed};
+use crate::plan::spec::CgroupView;
+use crate::runtime::cgroup::CpuCap;
+use crate::runtime::{bundle, cgroup, container};
+use crate::sys::pidfd;
+
+impl Worker {
+    /// Starts the container at a place of the plan. What an earlier attempt left is killed and removed first.
+    pub(super) fn start(&self, place: usize) -> Report {
+        match self.create(place) {
+            Ok((created, cap)) => {
+                let pid = created.pid.as_raw();
+                match self.let_go(place, created, cap.as_ref()) {
+                    Ok(()) => Report::Started { pid },
+                    Err(error) => failed("CannotStartContainerError", error.as_ref()),
+                }
+            }
+            Err(error) => failed("CannotCreateContainerError", error.as_ref()),
+        }
+    }
+
+    fn create(&self, place: usize) -> Result<(container::Created, Option<CpuCap>), Box<dyn Error>> {
+        let (plan, paths) = (&self.plan.containers[place], self.plan.container_paths(place));
+        let libcontainer = self.plan.paths.libcontainer();
+        self.cgroups.kill_container(&self.plan.cgroup, &plan.name)?;
+        container::remove(plan, &paths, &libcontainer)?;
+        self.cgroups.create_container(&self.plan.cgroup, &plan.name, &plan.limits)?;
+        let cap = self.cgroups.cpu_cap(&self.plan.cgroup)?;
+        // From here on everything that this process makes is in the container's group, and in a mount namespace where
+        // libcontainer finds no group to write.
+        self.cgroups.join(&self.plan.cgroup, &plan.name)?;
+        cgroup::hide()?;
+        let view = if self.cgroups.is_v2() { CgroupView::ReadOnly } else { CgroupView::Absent };
+        let bundle = bundle::prepare(plan, &paths, view)?;
+        Ok((container::create(bundle, plan, &paths, &libcontainer, &self.plan.filters)?, cap))
+    }
+
+    /// The file is written before the program may run, and again when it does: whoever finds the first form knows that the
+    /// container never began.
+    fn let_go(&self, place: usize, created: container::Created, cap: Option<&CpuCap>) -> Result<(), Box<dyn Error>> {
+        let path = self.plan.container_paths(place).state_file();
+        let mut file = InitFile {
+            pid: created.pid.as_raw(),
+            start_time: pidfd::stat(created.pid)?.start_time,
+            boot_id: pidfd::boot_id()?,
+            started: false,
+        };
+        write_whole(&path, &file)?;
+        cap.map_or(Ok(()), CpuCap::set)?;
+        created.start()?;
+        file.started = true;
+        Ok(write_whole(&path, &file)?)
+    }
+}
+
+fn write_whole(path: &Path, file: &InitFile) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    fs::File::create(&temporary)?.write_all(&serde_json::to_vec(file)?)?;
+    fs::rename(&temporary, path)
+}
