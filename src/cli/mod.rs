@@ -1,8 +1,73 @@
 //! The command line: arguments to operations, results to tables or JSON.
 
+pub mod age;
+pub mod args;
+pub mod completions;
+mod definition;
+mod doctor;
+pub mod error;
+mod exec;
+mod images;
+pub mod input;
+mod interrupt;
+mod logs;
+pub mod output;
+pub mod plain;
+pub mod problems;
+mod run;
+pub mod size;
+mod stats;
+pub mod table;
+mod tasks;
+pub mod terminal;
+
 use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Cli, Command};
+use self::error::Failure;
+use self::output::Output;
+use crate::ops::{self, Engine};
+
+/// What a caller without root's rights is told.
+const NOT_ROOT: &str = "berth needs root for namespaces and control groups: try again with sudo";
 
 /// Parses the command line, runs it, and says how it ended.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    if let Some(code) = ops::hidden_command() {
+        return code;
+    }
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let output = Output::new(cli.format);
+    let engine = || {
+        if !nix::unistd::geteuid().is_root() {
+            return Err(Failure::Failed(NOT_ROOT.into()));
+        }
+        Ok(Engine::open(cli.root.as_deref())?)
+    };
+    match cli.command {
+        Command::Run(args) => {
+            // What is wrong with a file is said to everybody.
+            let definition = definition::read(&args.file)?;
+            run::run(&mut engine()?, &definition, &args, cli.format, output)
+        }
+        Command::Ps(args) => tasks::ps(&mut engine()?, &args, output),
+        Command::Describe(args) => tasks::describe(&mut engine()?, &args, output),
+        Command::Logs(args) => logs::logs(&mut engine()?, &args, cli.format),
+        Command::Stop(args) => tasks::stop(&mut engine()?, &args),
+        Command::Exec(args) => exec::exec(&mut engine()?, &args),
+        Command::Stats(args) => stats::stats(&mut engine()?, &args, output),
+        Command::Rm(args) => tasks::rm(&mut engine()?, &args),
+        Command::Image(command) => images::image(&mut engine()?, command, output),
+        Command::Lint(args) => definition::lint(&args, output),
+        Command::Doctor => doctor::doctor(cli.root.as_deref(), output),
+        Command::Completions { shell } => Ok(completions::write(shell, &mut std::io::stdout())?),
+    }
 }

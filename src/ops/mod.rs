@@ -1,1 +1,37 @@
-//! The one way in: an Engine, and one function per operation.
+//! The one way in: an [`Engine`] on one root, and one function per operation. Every caller (command line, later the HTTP
+//! endpoint and the service scheduler) goes through here; none of them needs to be running for a task to live.
+
+pub mod config;
+pub mod doctor;
+mod engine;
+mod error;
+mod exec;
+mod find;
+mod hidden;
+mod images;
+mod logs;
+mod run;
+mod stats;
+mod tasks;
+mod view;
+mod vpc;
+
+pub use engine::Engine;
+pub use error::OpsError;
+pub use exec::ExecOptions;
+pub use hidden::hidden_command;
+pub use images::ImageView;
+pub use logs::Followed;
+pub use run::RunOptions;
+pub use stats::{ContainerUsage, TaskUsage};
+pub use tasks::{TaskList, TaskRecord, Waited};
+
+// What callers need of the bands below, so that they import nothing but this one.
+pub use crate::image::{ImageReference, Progress};
+pub use crate::lifecycle::{LastStatus, StopCode};
+pub use crate::logs::{
+    Bytes, Line as LogLine, Prefix, Query as LogQuery, Show, Stream as LogStream, Style as LogStyle, Times, Until,
+};
+pub use crate::runtime::cgroup::Usage;
+pub use crate::sys::tty;
+pub use crate::validate::{Problem, Severity, Strictness, ValidTaskDefinition, parse, validate};

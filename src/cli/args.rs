@@ -1,0 +1,341 @@
+//! The surface of the command line: every command, option and help text, parsed into plain data. What a command does
+//! is not here. The two hidden commands (`supervise`, `worker`) are not here either: they are recognised before.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use super::input::{Assignment, Input, Since, TaskName};
+
+/// The heading of the options that every command has.
+const GLOBAL: &str = "Global options";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "berth",
+    version,
+    about = "Run ECS task definitions on this host, without a daemon",
+    long_about = "Run ECS task definitions on this host, without a daemon.\n\n\
+        Each task has a network namespace with its own address, its CPU and memory limits, and one small process that \
+        watches it. No process of berth is left when no task runs.",
+    after_help = "Examples:\n  \
+        berth image import nginx.tar        make an image known to this host\n  \
+        berth run examples/webserver.json   run a task, show its output, stop it with Ctrl-C\n  \
+        berth run -d webserver.json         run it in the background\n  \
+        berth ps                            see what runs, and at which address\n  \
+        berth logs -f 3f2a                  follow a task's output; any unique beginning of its id will do\n  \
+        berth exec -it 3f2a sh              look around in it\n\n\
+        Exit codes: 0 done; 1 failed; 2 wrong usage, which a file that cannot be read or run is too. `run` and `exec` end \
+        with the container's own exit code.\n\n\
+        Files: /etc/berth/config.toml (settings), /var/lib/berth (state), /run/berth (what runs).",
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// Keep all state below this directory: a world of its own, which shares nothing with /var/lib/berth
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub root: Option<PathBuf>,
+
+    /// How to print results [default: table on a terminal, json when piped]; json makes output of containers JSON lines
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "table|json", hide_possible_values = true)]
+    pub format: Option<Format>,
+
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a task from a task definition
+    Run(Run),
+    /// List tasks
+    Ps(Ps),
+    /// Show tasks as ECS describes them, in JSON
+    #[command(
+        after_help = "The answer is that of DescribeTasks: {\"tasks\": [...], \"failures\": [...]}. A task that is not known \
+        is a failure with the reason MISSING, and the exit code is 1.\n\n\
+        Examples:\n  \
+        berth describe 3f2a | jq -r '.tasks[].containers[] | .name, .lastStatus'\n  \
+        berth describe $(berth ps -qa)"
+    )]
+    Describe(Tasks),
+    /// Show the output of a task's containers
+    Logs(Logs),
+    /// Stop tasks: SIGTERM, and SIGKILL after the container's stopTimeout
+    Stop(Stop),
+    /// Run a command in a container of a task
+    Exec(Exec),
+    /// Show what tasks use of CPU, memory and processes
+    Stats(Stats),
+    /// Remove stopped tasks with their logs and writable layers
+    Rm(Rm),
+    /// Import, list and remove images
+    #[command(subcommand)]
+    Image(Image),
+    /// Check task definitions without running anything
+    Lint(Lint),
+    /// Check this host, and say how to mend what it lacks
+    #[command(after_help = "Exit codes: 0 tasks can run here, 1 something that tasks need is missing.")]
+    Doctor,
+    /// Print a completion script for a shell
+    #[command(after_help = "Examples:\n  \
+        berth completions bash > /etc/bash_completion.d/berth\n  \
+        berth completions zsh > \"${fpath[1]}/_berth\"\n  \
+        berth completions fish > ~/.config/fish/completions/berth.fish")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// `berth run`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "FILE is what RegisterTaskDefinition takes, or what `aws ecs describe-task-definition` gave, with or \
+    without its wrapping. Every mistake in it is listed at once; `berth lint FILE` lists them without running.\n\n\
+    Examples:\n  \
+    berth run webserver.json\n  \
+    berth run -d webserver.json\n  \
+    aws ecs describe-task-definition --task-definition web | berth run -d -\n\n\
+    In the foreground the task ends with the command: Ctrl-C stops it. With -d the command ends when the task runs, and \
+    prints what RunTask answers.\n\n\
+    Exit codes: that of the essential container that ended the task; 1 if the task could not be started, 2 if FILE cannot \
+    be read or has mistakes."
+)]
+pub struct Run {
+    /// Print the task and leave it running in the background
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Who or what starts the task, as ECS reports it
+    #[arg(long, value_name = "TEXT")]
+    pub started_by: Option<String>,
+    /// How its output looks.
+    #[command(flatten)]
+    pub look: Look,
+    /// The task definition, - for standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Input,
+}
+
+/// How container output looks.
+#[derive(Debug, Args)]
+pub struct Look {
+    /// Put the time before each line
+    #[arg(long)]
+    pub timestamps: bool,
+    /// Print control characters as they are on a terminal too: the container can then recolour, retitle or rewrite it
+    #[arg(long)]
+    pub raw: bool,
+}
+
+/// `berth ps`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    berth ps -a                      stopped tasks too, with the reason\n  \
+    berth stop $(berth ps -q)        stop everything\n  \
+    berth ps --format json | jq -r '.tasks[].taskArn'\n\n\
+    JSON is what DescribeTasks answers: {\"tasks\": [...], \"failures\": []}.")]
+pub struct Ps {
+    /// Stopped tasks too
+    #[arg(short, long)]
+    pub all: bool,
+    /// Ids only, one a line
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Commands that need nothing but tasks.
+#[derive(Debug, Args)]
+pub struct Tasks {
+    /// Task ids, ARNs, or unique beginnings of ids
+    #[arg(required = true, value_name = "TASK")]
+    pub tasks: Vec<TaskName>,
+}
+
+/// `berth logs`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "On a terminal, control characters are made visible (\\x1b), so that output of a container cannot change it; \
+    in a pipe every byte passes. Standard error of the containers goes to standard error.\n\n\
+    Examples:\n  \
+    berth logs 3f2a\n  \
+    berth logs -f --tail 20 3f2a\n  \
+    berth logs --since 10m -c web 3f2a\n  \
+    berth logs --since 2026-11-21T12:00:00Z --timestamps 3f2a\n  \
+    berth logs --format json 3f2a | jq -r .message"
+)]
+pub struct Logs {
+    /// Go on until the task stops
+    #[arg(short, long)]
+    pub follow: bool,
+    /// At most so many of the last lines, for each container
+    #[arg(short = 'n', long, value_name = "N")]
+    pub tail: Option<u64>,
+    /// Not older than this: 10m, 2h30m, 2026-11-21, 2026-11-21T12:00:00Z (UTC where no offset is given)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Since>,
+    /// One container only
+    #[arg(short, long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// How lines look.
+    #[command(flatten)]
+    pub look: Look,
+    /// The task's id, ARN, or a unique beginning of its id
+    #[arg(value_name = "TASK")]
+    pub task: TaskName,
+}
+
+/// `berth stop`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Waits until the tasks have stopped, and prints their ids. Containers are stopped in the reverse of their dependsOn order.\n\n\
+    Examples:\n  \
+    berth stop 3f2a\n  \
+    berth stop --reason \"replaced by a new version\" 3f2a 77c0"
+)]
+pub struct Stop {
+    /// Why, as the task's stoppedReason will say
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Task ids, ARNs, or unique beginnings of ids
+    #[arg(required = true, value_name = "TASK")]
+    pub tasks: Vec<TaskName>,
+}
+
+/// `berth exec`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The command has the container's user, environment, limits, capabilities and seccomp filter, unless an \
+    option says otherwise. It is started directly; for pipes and variables use sh -c.\n\n\
+    Examples:\n  \
+    berth exec -it 3f2a sh\n  \
+    berth exec -c web 3f2a nginx -T\n  \
+    berth exec -i 3f2a sh -c 'cat > /tmp/file' < file\n\n\
+    Exit codes: that of the command; 128 and the signal's number if a signal killed it; 127 if the container has no such \
+    command, 126 if it cannot be executed; 1 if the container does not run."
+)]
+pub struct Exec {
+    /// Hand standard input to the command
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give the command a terminal
+    #[arg(short, long)]
+    pub tty: bool,
+    /// As this user: NAME, UID, NAME:GROUP or UID:GID
+    #[arg(short, long, value_name = "USER")]
+    pub user: Option<String>,
+    /// In this container, where the task has several
+    #[arg(short, long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// In this directory
+    #[arg(short, long, value_name = "DIR")]
+    pub workdir: Option<String>,
+    /// With this variable; may be given several times
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub env: Vec<Assignment>,
+    /// The task's id, ARN, or a unique beginning of its id
+    #[arg(value_name = "TASK")]
+    pub task: TaskName,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// `berth stats`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "CPU is in percent of one CPU. The line (task) is the task as a whole, with the limits of its task size.\n\n\
+    Examples:\n  \
+    berth stats\n  \
+    berth stats --no-stream 3f2a\n  \
+    berth stats --format json | jq '.[] | select(.container == null).memoryBytes'"
+)]
+pub struct Stats {
+    /// Once, instead of again each second
+    #[arg(long)]
+    pub no_stream: bool,
+    /// Task ids, ARNs, or unique beginnings of ids [default: all that run]
+    #[arg(value_name = "TASK")]
+    pub tasks: Vec<TaskName>,
+}
+
+/// `berth rm`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Prints the ids of what was removed.\n\nExamples:\n  berth rm 3f2a\n  berth rm --force 3f2a\n  berth rm --stopped"
+)]
+pub struct Rm {
+    /// Kill tasks that still run
+    #[arg(short, long)]
+    pub force: bool,
+    /// All stopped tasks
+    #[arg(long, conflicts_with_all = ["tasks", "force"])]
+    pub stopped: bool,
+    /// Task ids, ARNs, or unique beginnings of ids
+    #[arg(required_unless_present = "stopped", value_name = "TASK")]
+    pub tasks: Vec<TaskName>,
+}
+
+/// `berth image`.
+#[derive(Debug, Subcommand)]
+pub enum Image {
+    /// Import an OCI image layout (directory or tar) or the output of `docker save`
+    #[command(
+        after_help = "Names are those in the archive, completed as Docker does: nginx is docker.io/library/nginx:latest.\n\n\
+        Examples:\n  \
+        docker save nginx | berth image import -\n  \
+        berth image import --name web:1 layout/"
+    )]
+    Import {
+        /// Its name, where the archive has none or another one is wanted
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// A directory, a tar file, - for standard input
+        #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+        path: Input,
+    },
+    /// List images
+    Ls,
+    /// Remove images; layers that no other image and no task needs go with them
+    #[command(after_help = "An image that a task runs is kept: stop the task first.\n\nExamples:\n  \
+        berth image rm nginx\n  \
+        berth image rm web:1 web:2")]
+    Rm {
+        /// Names or digests
+        #[arg(required = true, value_name = "IMAGE")]
+        images: Vec<String>,
+    },
+}
+
+/// `berth lint`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each mistake is shown with its place in the file. Warnings are what ECS would refuse or berth does not do; \
+    they stop nothing.\n\n\
+    Examples:\n  \
+    berth lint webserver.json\n  \
+    berth lint --format json *.json | jq '.[] | select(.valid | not).file'\n\n\
+    Exit codes: 0 all can be run (there may be warnings), 1 one has errors, 2 one cannot be read."
+)]
+pub struct Lint {
+    /// Task definitions, - for standard input
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<Input>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! `berth run`: in the foreground like any other program, or detached.
+
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+
+use nix::sys::signalfd::SignalFd;
+
+use super::args::{Format, Run};
+use super::error::Failure;
+use super::interrupt::interrupts;
+use super::logs::Screen;
+use super::output::{Output, note};
+use super::plain::plain;
+use super::tasks::{STOPPED_BY_USER, reason, table};
+use crate::ops::{
+    Engine, Followed, LastStatus, LogQuery, RunOptions, StopCode, TaskList, TaskRecord, Until, ValidTaskDefinition,
+    Waited,
+};
+
+pub(super) fn run(
+    engine: &mut Engine,
+    definition: &ValidTaskDefinition,
+    args: &Run,
+    format: Option<Format>,
+    output: Output,
+) -> Result<(), Failure> {
+    // From here on a signal is read, never missed: a task that is committed has somebody to stop it.
+    let interrupts = interrupts()?;
+    let record = engine.run(definition, &RunOptions { started_by: args.started_by.clone() })?;
+    if args.detach {
+        return detached(engine, &record, &interrupts, output);
+    }
+    let shown = show(engine, &record, args, format, &interrupts);
+    if shown.is_err() {
+        // The task is this command's: if nobody can see its output any more, it ends too, and nobody waits for that.
+        engine.stop(&record.plan, STOPPED_BY_USER)?;
+    }
+    shown?;
+    ended(&engine.task(&record.plan)?)
+}
+
+/// Shows the task's output to its end; the first interrupt stops the task.
+fn show(
+    engine: &mut Engine,
+    record: &TaskRecord,
+    args: &Run,
+    format: Option<Format>,
+    interrupts: &SignalFd,
+) -> Result<(), Failure> {
+    let places: Vec<usize> = (0..record.plan.containers.len()).collect();
+    let mut logs = record.logs(&places, LogQuery::default(), Until::Done)?;
+    let mut screen = Screen::new(record, &places, &args.look, format);
+    let mut asked = false;
+    loop {
+        match engine.follow(&record.plan, &mut logs, interrupts.as_fd(), &mut |line| screen.show(line))? {
+            Followed::Ended => return Ok(screen.end()?),
+            Followed::Interrupted => {
+                while let Ok(Some(_)) = interrupts.read_signal() {}
+                if asked {
+                    note("still stopping: SIGKILL follows when stopTimeout is over");
+                }
+                asked = true;
+                engine.stop(&record.plan, STOPPED_BY_USER)?;
+            }
+        }
+    }
+}
+
+/// Waits until the task runs, so that the next command finds it; a task that fails to start is a failure.
+fn detached(engine: &mut Engine, record: &TaskRecord, interrupts: &SignalFd, output: Output) -> Result<(), Failure> {
+    if engine.wait(&record.plan, LastStatus::Running, Some(interrupts.as_fd()))? == Waited::Interrupted {
+        note(&format!("the task goes on in the background: berth stop {:.12}", record.plan.id));
+    }
+    let mut record = engine.task(&record.plan)?;
+    let failed = failure(&record).is_some();
+    if failed {
+        engine.wait(&record.plan, LastStatus::Stopped, Some(interrupts.as_fd()))?;
+        record = engine.task(&record.plan)?;
+    }
+    let records = [record];
+    output.print(&TaskList::of(&records), |_| table(&records))?;
+    failure(&records[0]).map_or(Ok(()), Err)
+}
+
+/// The task's end is the command's: its exit code, and on a terminal how it came.
+fn ended(record: &TaskRecord) -> Result<(), Failure> {
+    if let Some(failure) = failure(record) {
+        return Err(failure);
+    }
+    for container in &record.state.containers {
+        if let Some(reason) = &container.reason {
+            note(&format!("{}: {}", container.name, plain(reason)));
+        }
+    }
+    match record.exit_code() {
+        Some(0) => Ok(()),
+        Some(code) => {
+            if io::stderr().is_terminal() {
+                note(&plain(&reason(record)));
+            }
+            Err(Failure::Exit(u8::try_from(code).unwrap_or(u8::MAX)))
+        }
+        None => Err(Failure::Silent),
+    }
+}
+
+/// Why the task did not start, if it did not.
+fn failure(record: &TaskRecord) -> Option<Failure> {
+    let stop = record.state.stop.as_ref().filter(|stop| stop.code == StopCode::TaskFailedToStart)?;
+    Some(Failure::Failed(stop.reason.clone().into()))
+}

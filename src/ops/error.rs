@@ -1,0 +1,155 @@
+//! What an operation can fail with. The edge (command line, endpoint) turns these into sentences or ECS exceptions.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::image::{ReferenceError, StoreError as ImageStoreError};
+use crate::plan::make::PlanError;
+use crate::store::StoreError;
+use crate::supervisor::launch::LaunchError;
+
+/// Why an operation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpsError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] super::config::ConfigError),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The image store does not answer.
+    #[error(transparent)]
+    Images(#[from] ImageStoreError),
+    /// An image cannot be imported.
+    #[error(transparent)]
+    Import(#[from] crate::image::ImportError),
+    /// A user file of an image cannot be read.
+    #[error(transparent)]
+    Lookup(#[from] crate::image::LookupError),
+    /// A container's image has an impossible name.
+    #[error("container {container}: image")]
+    Reference {
+        /// The container.
+        container: String,
+        /// What is wrong with the name.
+        source: ReferenceError,
+    },
+    /// An image is not on this host.
+    #[error(
+        "the image {image} of container {container} is not on this host: import it with `berth image import FILE`, or see `berth image ls`"
+    )]
+    ImageMissing {
+        /// The image in its familiar form.
+        image: String,
+        /// The container.
+        container: String,
+    },
+    /// The definition and the images do not fit together.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Every address of every subnet is leased.
+    #[error("no address is free in the subnets {subnets}: stop a task, or configure larger subnets")]
+    NoAddress {
+        /// The subnets.
+        subnets: String,
+    },
+    /// No block of addresses is free for a VPC.
+    #[error("every block that berth knows for a VPC conflicts with a route of this host: set [vpc] cidr in {config}")]
+    NoVpc {
+        /// The configuration file.
+        config: PathBuf,
+    },
+    /// The host's routes cannot be read.
+    #[error("read the host's routes")]
+    Routes(#[source] crate::net::NetError),
+    /// The task has no supervisor.
+    #[error("task {task}")]
+    Launch {
+        /// The task id.
+        task: String,
+        /// Why.
+        source: LaunchError,
+    },
+    /// The host's control groups cannot be used.
+    #[error(transparent)]
+    Cgroup(crate::runtime::cgroup::CgroupError),
+    /// The command cannot be run in the container.
+    #[error("run a command in container {container}")]
+    Exec {
+        /// The container.
+        container: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The image has no such user.
+    #[error(transparent)]
+    User(crate::plan::user::UserError),
+    /// A log cannot be read.
+    #[error(transparent)]
+    Logs(#[from] crate::logs::LogError),
+    /// The caller's output cannot be written.
+    #[error("write the output")]
+    Output {
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// No task has this id.
+    #[error("no task has the id {0}: `berth ps --all` lists them")]
+    NoTask(String),
+    /// Several tasks begin like this.
+    #[error("{count} tasks have ids that begin with {prefix}: give more digits")]
+    Ambiguous {
+        /// What was given.
+        prefix: String,
+        /// How many fit.
+        count: usize,
+    },
+    /// The task has several containers.
+    #[error("the task has the containers {names}: name one with --container")]
+    WhichContainer {
+        /// Their names.
+        names: String,
+    },
+    /// The task has no such container.
+    #[error("the task has no container {name}, it has {names}")]
+    NoContainer {
+        /// What was given.
+        name: String,
+        /// What there is.
+        names: String,
+    },
+    /// The container does not run.
+    #[error("container {container} of task {task} does not run: it is {status}")]
+    NotRunning {
+        /// The container.
+        container: String,
+        /// The task id.
+        task: String,
+        /// Its state.
+        status: String,
+    },
+    /// A task that is not stopped cannot be removed.
+    #[error("task {0} is not stopped: stop it first, or use --force")]
+    NotStopped(String),
+    /// Others changed the same records, again and again.
+    #[error("the store changed under every attempt: try again")]
+    Contention,
+    /// A file cannot be read or written.
+    #[error("{verb} {path}")]
+    File {
+        /// What was tried.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The task's supervisor does not answer on its socket.
+    #[error("talk to the supervisor of task {task}")]
+    Control {
+        /// The task id.
+        task: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+}

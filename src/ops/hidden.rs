@@ -1,0 +1,37 @@
+//! The commands that only berth itself uses: the ways into the processes that it starts.
+
+use std::process::ExitCode;
+
+use crate::supervisor::launch::{self, Beginning};
+use crate::worker;
+
+/// Runs this process as a supervisor or a worker if it was started as one. They answer on their own descriptors; what they say
+/// on standard error is for somebody who starts them by hand.
+pub fn hidden_command() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    let command = args.next()?;
+    let result = match command.to_str()? {
+        launch::COMMAND => {
+            let word = args.next()?;
+            crate::supervisor::supervise(Beginning::from_word(word.to_str()?)?)
+        }
+        worker::protocol::COMMAND => worker::run(),
+        worker::exec::COMMAND => {
+            return Some(match worker::exec::run() {
+                Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    ExitCode::FAILURE
+                }
+            });
+        }
+        _ => return None,
+    };
+    Some(match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    })
+}

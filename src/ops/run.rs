@@ -1,0 +1,212 @@
+//! `run`: register the definition, plan the task, commit it with its lease, start its supervisor.
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+
+use nix::sys::resource::{Resource, getrlimit};
+use rand::RngExt;
+
+use super::engine::DEFAULT_CLUSTER;
+use super::{Engine, OpsError, TaskRecord};
+use crate::ecs::TaskDefinition;
+use crate::image::{Image, ImageReference};
+use crate::lifecycle::{LastStatus, Stop, StopCode, TaskState, Timestamp};
+use crate::plan::TaskPlan;
+use crate::plan::make::{ImageFacts, Names, OPEN_FILES, Place, plan};
+use crate::store::records::{self, LEASES, Lease};
+use crate::store::{Commit, Txn};
+use crate::supervisor::launch::{Beginning, LaunchError, Waiting, begin, launch};
+use crate::sys::capability::{Capabilities, permitted};
+use crate::sys::time;
+use crate::validate::ValidTaskDefinition;
+
+/// How often a plan is made anew because somebody else was quicker.
+const ATTEMPTS: usize = 100;
+
+/// What a caller may say about a new task besides its definition.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// `startedBy`.
+    pub started_by: Option<String>,
+}
+
+/// A revision that exists, or one that is made together with its first task.
+struct Revision {
+    number: u32,
+    is_new: bool,
+}
+
+impl Engine {
+    /// Starts one task and returns as soon as it has a supervisor; what becomes of it is seen by waiting.
+    pub fn run(&mut self, definition: &ValidTaskDefinition, options: &RunOptions) -> Result<TaskRecord, OpsError> {
+        let images = self.facts(definition)?;
+        let names = names(definition, options);
+        let waiting = begin(&names.task, Beginning::New);
+        let waiting = waiting.map_err(|source| OpsError::Launch { task: names.task.clone(), source })?;
+        let vpc = self.vpc()?;
+        let resolv_conf = self.resolv_conf();
+        for _ in 0..ATTEMPTS {
+            let leases = self.store.list::<Lease>(LEASES)?;
+            let taken: HashSet<Ipv4Addr> =
+                leases.iter().filter_map(|lease| lease.key.strip_prefix(LEASES)?.parse().ok()).collect();
+            let (subnet, address) = vpc.free_address(&taken, &mut rand::rng()).ok_or_else(|| OpsError::NoAddress {
+                subnets: vpc.subnets.iter().map(|subnet| subnet.cidr.to_string()).collect::<Vec<_>>().join(", "),
+            })?;
+            let place = Place {
+                account: &self.config.account,
+                region: &self.config.region,
+                cluster: DEFAULT_CLUSTER,
+                vpc: &vpc,
+                subnet,
+                address,
+                layout: &self.layout,
+                resolv_conf: &resolv_conf,
+                log: self.config.log_plan(),
+                pids: self.config.pids_limit,
+                open_files: open_files(),
+            };
+            let revision = self.revision(definition)?;
+            let plan = plan(definition, revision.number, &images, &place, names.clone())?;
+            if let Some(record) = self.commit(definition, plan, &revision)? {
+                return self.launch(waiting, record);
+            }
+        }
+        Err(OpsError::Contention)
+    }
+
+    /// One transaction: definition, plan, first state and lease; `None` if the world moved.
+    fn commit(
+        &mut self,
+        definition: &ValidTaskDefinition,
+        plan: TaskPlan,
+        revision: &Revision,
+    ) -> Result<Option<TaskRecord>, OpsError> {
+        let state = TaskState::new(&plan.containers, Timestamp(plan.created_at));
+        let mut txn = Txn::default()
+            .require_absent(&plan.lease)
+            .put(&plan.lease, &Lease { task: plan.id.clone() })
+            .put(plan.plan_key(), &plan)
+            .put(plan.status_key(), &state);
+        if revision.is_new {
+            let key = records::definition(&plan.account, &plan.region, &plan.family, plan.revision);
+            let task: &TaskDefinition = definition.definition();
+            txn = txn.require_absent(&key).put(&key, task);
+        }
+        match self.store.commit(&txn)? {
+            Commit::Done => Ok(Some(TaskRecord { plan, desired: None, state })),
+            Commit::Conflict => Ok(None),
+        }
+    }
+
+    /// A supervisor that gave up has made nothing yet: the record says so and the lease is free again. One that was killed may
+    /// have: another one takes the task up.
+    fn launch(&mut self, waiting: Waiting, record: TaskRecord) -> Result<TaskRecord, OpsError> {
+        let launched = match waiting.launch(&record.plan) {
+            Err(LaunchError::NoAnswer) => launch(&record.plan, Beginning::Adopted),
+            launched => launched,
+        };
+        let source = match launched {
+            Ok(_) => return Ok(record),
+            Err(source @ LaunchError::NoAnswer) => return Err(OpsError::Launch { task: record.plan.id, source }),
+            Err(source) => source,
+        };
+        let mut state = record.state;
+        let now = Timestamp(time::wall_ns() / 1_000_000);
+        let reason = format!("ContainerRuntimeError: {source}");
+        state.stop = Some(Stop { code: StopCode::TaskFailedToStart, reason, container: None });
+        state.last_status = LastStatus::Stopped;
+        state.times.stopping_at = Some(now);
+        state.times.stopped_at = Some(now);
+        state.version += 1;
+        let _: Commit =
+            self.store.commit(&Txn::default().put(record.plan.status_key(), &state).delete(&record.plan.lease))?;
+        // What is left of it is a directory with nothing in it that anybody needs.
+        let _ = std::fs::remove_dir_all(&record.plan.paths.run);
+        Err(OpsError::Launch { task: record.plan.id, source })
+    }
+
+    /// The latest revision of the family if it is the same definition, else the next one.
+    fn revision(&self, definition: &ValidTaskDefinition) -> Result<Revision, OpsError> {
+        let task: &TaskDefinition = definition.definition();
+        let prefix = records::definitions(&self.config.account, &self.config.region, &task.family);
+        let Some(last) = self.store.list::<TaskDefinition>(&prefix)?.pop() else {
+            return Ok(Revision { number: 1, is_new: true });
+        };
+        let number: u32 = last.key.strip_prefix(&prefix).and_then(|number| number.parse().ok()).unwrap_or_default();
+        let is_new = last.value != *task;
+        Ok(Revision { number: number + u32::from(is_new), is_new })
+    }
+
+    /// What is known of the image of each container.
+    fn facts(&self, definition: &ValidTaskDefinition) -> Result<Vec<ImageFacts>, OpsError> {
+        let images = self.images()?;
+        let task: &TaskDefinition = definition.definition();
+        task.container_definitions
+            .iter()
+            .map(|container| {
+                let parsed = container.image.parse::<ImageReference>();
+                let reference =
+                    parsed.map_err(|source| OpsError::Reference { container: container.name.clone(), source })?;
+                let image = images.resolve(&reference)?.ok_or_else(|| OpsError::ImageMissing {
+                    image: reference.familiar(),
+                    container: container.name.clone(),
+                })?;
+                facts(image)
+            })
+            .collect()
+    }
+
+    /// The containers' /etc/resolv.conf: the configured servers, else the host's, without those that only the host can reach.
+    fn resolv_conf(&self) -> String {
+        let host = crate::net::Resolver::of_host().unwrap_or_default();
+        let servers = if self.config.dns.is_empty() { &host.servers } else { &self.config.dns };
+        let mut text = String::new();
+        if !host.search.is_empty() {
+            text.push_str(&format!("search {}\n", host.search.join(" ")));
+        }
+        for server in servers {
+            text.push_str(&format!("nameserver {server}\n"));
+        }
+        text
+    }
+}
+
+/// Fargate's limit, unless this root may not go above a lower one of the host's (no CAP_SYS_RESOURCE, as in containers).
+fn open_files() -> i64 {
+    let needed = Capabilities::named("CAP_SYS_RESOURCE").expect("the name stands in the table");
+    let may_raise = permitted().is_ok_and(|permitted| permitted & needed == needed);
+    match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((_, hard)) if !may_raise => i64::try_from(hard).unwrap_or(OPEN_FILES).min(OPEN_FILES),
+        _ => OPEN_FILES,
+    }
+}
+
+fn facts(image: Image) -> Result<ImageFacts, OpsError> {
+    let (passwd, group) = (image.passwd()?.unwrap_or_default(), image.group()?.unwrap_or_default());
+    let config = image.config;
+    Ok(ImageFacts {
+        digest: image.digest.to_string(),
+        layers: image.layers,
+        entrypoint: config.entrypoint,
+        cmd: config.cmd,
+        env: config.env,
+        working_dir: config.working_dir.unwrap_or_default(),
+        user: config.user.unwrap_or_default(),
+        stop_signal: config.stop_signal.unwrap_or_default(),
+        passwd,
+        group,
+    })
+}
+
+fn names(definition: &ValidTaskDefinition, options: &RunOptions) -> Names {
+    let task: &TaskDefinition = definition.definition();
+    let mut rng = rand::rng();
+    let mut uuid = || uuid::Builder::from_random_bytes(rng.random()).into_uuid().to_string();
+    Names {
+        attachment: uuid(),
+        containers: task.container_definitions.iter().map(|_| uuid()).collect(),
+        task: uuid().replace('-', ""),
+        created_at: time::wall_ns() / 1_000_000,
+        started_by: options.started_by.clone(),
+    }
+}

@@ -1,0 +1,285 @@
+//! Tasks as records: reading them, asking them to stop, waiting for them, finishing what a dead supervisor left, removing them.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::engine::DEFAULT_CLUSTER;
+use super::{Engine, OpsError};
+use crate::ecs::Task;
+use crate::ecs::task::Failure;
+use crate::lifecycle::{LastStatus, TaskState};
+use crate::plan::{TaskPaths, TaskPlan};
+use crate::store::records::{Desired, TASKS};
+use crate::store::{Commit, Txn};
+use crate::supervisor::launch::{Beginning, launch};
+use crate::supervisor::{Watch, poke, watch};
+use crate::sys::lock;
+
+/// How long a committed task may be without a supervisor before others give it one, in milliseconds.
+const START_MS: i64 = 2000;
+
+/// A task: what it was planned to be, what it should be, what it is.
+#[derive(Debug, Clone)]
+pub struct TaskRecord {
+    /// The plan.
+    pub plan: TaskPlan,
+    /// Why it should stop, if it should.
+    pub desired: Option<Desired>,
+    /// What its supervisor says.
+    pub state: TaskState,
+}
+
+impl TaskRecord {
+    /// The task as DescribeTasks returns it.
+    pub fn view(&self) -> Task {
+        super::view::task(self)
+    }
+}
+
+/// What RunTask and DescribeTasks answer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct TaskList {
+    /// The tasks.
+    pub tasks: Vec<Task>,
+    /// What went wrong with others.
+    pub failures: Vec<Failure>,
+}
+
+impl TaskList {
+    /// An answer without failures.
+    pub fn of(records: &[TaskRecord]) -> Self {
+        Self { tasks: records.iter().map(TaskRecord::view).collect(), failures: Vec::new() }
+    }
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// The task has got there.
+    Reached,
+    /// The descriptor given by the caller became readable first.
+    Interrupted,
+}
+
+impl Engine {
+    /// All tasks, oldest first. Tasks whose supervisor is gone get a new one first.
+    pub fn tasks(&mut self) -> Result<Vec<TaskRecord>, OpsError> {
+        let directories = self.directories()?; // before the records: a task has its record first
+        let mut all = self.records(TASKS)?;
+        if self.tend(&all)? {
+            all = self.records(TASKS)?;
+        }
+        self.sweep(&directories, &all)?;
+        all.sort_by(|one, two| (one.plan.created_at, &one.plan.id).cmp(&(two.plan.created_at, &two.plan.id)));
+        Ok(all)
+    }
+
+    /// One task as it is now.
+    pub fn task(&self, plan: &TaskPlan) -> Result<TaskRecord, OpsError> {
+        self.records(&plan.key)?.pop().ok_or_else(|| OpsError::NoTask(plan.id.clone()))
+    }
+
+    /// Tasks as DescribeTasks answers; those that there are not are failures beside the others.
+    pub fn describe(&mut self, names: &[&str]) -> Result<TaskList, OpsError> {
+        let mut list = TaskList::default();
+        for name in names {
+            match self.find(name) {
+                Ok(record) => list.tasks.push(super::view::task(&record)),
+                Err(OpsError::NoTask(_)) => list.failures.push(self.missing(name)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(list)
+    }
+
+    /// ECS's words for a task that there is not.
+    fn missing(&self, name: &str) -> Failure {
+        let is_arn = name.starts_with("arn:");
+        let arn = if is_arn { name.to_owned() } else { self.owner().task(DEFAULT_CLUSTER, name).to_string() };
+        Failure { arn: Some(arn), reason: Some("MISSING".to_owned()), detail: None }
+    }
+
+    /// The records below a prefix, put together by task: the keys of one task stand together, in the order desired, plan, status.
+    fn records(&self, prefix: &str) -> Result<Vec<TaskRecord>, OpsError> {
+        let mut all = Vec::new();
+        let mut desired: Option<(String, Desired)> = None;
+        let mut plan: Option<TaskPlan> = None;
+        for entry in self.store.list_text(prefix)? {
+            match entry.key.rsplit_once('/').map(|(task, kind)| (task.to_owned(), kind)) {
+                Some((task, "desired")) => desired = Some((task, entry.parse()?.value)),
+                Some((_, "plan")) => plan = Some(entry.parse()?.value),
+                Some((task, "status")) => {
+                    let state = entry.parse()?.value;
+                    let desired = desired.take().filter(|(of, _)| *of == task).map(|(_, desired)| desired);
+                    all.extend(plan.take().map(|plan| TaskRecord { plan, desired, state }));
+                }
+                _ => {}
+            }
+        }
+        Ok(all)
+    }
+
+    /// Gives a supervisor to every task that should have one and has none; whether there was any. A task's lock is free
+    /// only when holder and loop are gone.
+    pub(super) fn tend(&self, all: &[TaskRecord]) -> Result<bool, OpsError> {
+        let mut any = false;
+        for record in all.iter().filter(|record| record.state.last_status != LastStatus::Stopped) {
+            let plan = &record.plan;
+            if is_being_started(record) {
+                continue;
+            }
+            if has_supervisor(&plan.paths)? {
+                // Whoever wanted it stopped may have died between the word and the poke.
+                if record.desired.is_some() && record.state.stop.is_none() {
+                    poke(&plan.paths.control())
+                        .map_err(|source| OpsError::Control { task: plan.id.clone(), source })?;
+                }
+                continue;
+            }
+            any = true;
+            // It may have come to its end since the record was read, or may do so now.
+            if self.is_open(plan)?
+                && let Err(source) = launch(plan, Beginning::Adopted)
+                && self.is_open(plan)?
+            {
+                return Err(OpsError::Launch { task: plan.id.clone(), source });
+            }
+        }
+        Ok(any)
+    }
+
+    /// Whether a task has yet to stop, going by its record as it is now.
+    fn is_open(&self, plan: &TaskPlan) -> Result<bool, OpsError> {
+        let now = self.records(&plan.key)?;
+        Ok(now.iter().any(|record| record.state.last_status != LastStatus::Stopped))
+    }
+
+    /// The tasks that have a directory for locks and sockets, by their ids.
+    fn directories(&self) -> Result<Vec<String>, OpsError> {
+        let path = self.layout.tasks_run();
+        match fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(source) => Err(OpsError::File { verb: "list", path, source }),
+            Ok(entries) => Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()),
+        }
+    }
+
+    /// Removes the directories of tasks that are over and whose supervisor died just before it would have done so.
+    fn sweep(&self, directories: &[String], all: &[TaskRecord]) -> Result<(), OpsError> {
+        let open: HashSet<&str> = all
+            .iter()
+            .filter(|record| record.state.last_status != LastStatus::Stopped)
+            .map(|record| record.plan.id.as_str())
+            .collect();
+        for id in directories.iter().filter(|id| !open.contains(id.as_str())) {
+            let paths = self.layout.task(id);
+            if !has_supervisor(&paths)? {
+                gone("remove", &paths.run, fs::remove_dir_all(&paths.run))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks a task to stop and returns at once; asking again changes nothing.
+    pub fn stop(&mut self, plan: &TaskPlan, reason: &str) -> Result<(), OpsError> {
+        let desired = Desired { stop: reason.to_owned(), grace: None };
+        let txn = Txn::default().require_absent(plan.desired_key()).put(plan.desired_key(), &desired);
+        self.want(plan, &txn)
+    }
+
+    /// Asks a task to stop without any time for its containers.
+    pub fn kill(&mut self, plan: &TaskPlan) -> Result<(), OpsError> {
+        let desired = Desired { stop: "Task killed by user".to_owned(), grace: Some(0) };
+        self.want(plan, &Txn::default().put(plan.desired_key(), &desired))
+    }
+
+    fn want(&mut self, plan: &TaskPlan, txn: &Txn) -> Result<(), OpsError> {
+        let _: Commit = self.store.commit(txn)?;
+        poke(&plan.paths.control()).map_err(|source| OpsError::Control { task: plan.id.clone(), source })
+    }
+
+    /// Waits until a task has reached a status; `interrupt` becoming readable ends the wait earlier.
+    pub fn wait(
+        &mut self,
+        plan: &TaskPlan,
+        status: LastStatus,
+        interrupt: Option<BorrowedFd>,
+    ) -> Result<Waited, OpsError> {
+        loop {
+            let record = self.task(plan)?;
+            if record.state.last_status >= status {
+                return Ok(Waited::Reached);
+            }
+            self.tend(&[record])?;
+            let Ok(mut task) = watch(&plan.paths.control()) else {
+                // Between two loops nobody listens for a moment; after the last one the record says so.
+                std::thread::sleep(std::time::Duration::from_millis(2));
+                continue;
+            };
+            match follow(&mut task, status, interrupt) {
+                Some(waited) => return Ok(waited),
+                None => continue,
+            }
+        }
+    }
+
+    /// Removes a stopped task's record and logs.
+    pub fn remove(&mut self, record: &TaskRecord) -> Result<(), OpsError> {
+        let plan = &record.plan;
+        if record.state.last_status != LastStatus::Stopped {
+            return Err(OpsError::NotStopped(plan.id.clone()));
+        }
+        gone("remove", &plan.paths.state, fs::remove_dir_all(&plan.paths.state))?;
+        let txn = Txn::default().delete(plan.plan_key()).delete(plan.desired_key()).delete(plan.status_key());
+        let _: Commit = self.store.commit(&txn)?;
+        Ok(())
+    }
+}
+
+/// Reads statuses until the one that is waited for; `None` when the loop has gone away.
+fn follow(task: &mut Watch, status: LastStatus, interrupt: Option<BorrowedFd>) -> Option<Waited> {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    loop {
+        if !task.has_more() {
+            let mut fds = vec![PollFd::new(task.as_fd(), PollFlags::POLLIN)];
+            fds.extend(interrupt.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(_) => return None,
+            }
+            if fds.get(1).and_then(PollFd::any) == Some(true) {
+                return Some(Waited::Interrupted);
+            }
+        }
+        if task.next_status()? >= status {
+            return Some(Waited::Reached);
+        }
+    }
+}
+
+/// Whether a task has been committed so lately that whoever did it is about to hand it to its supervisor.
+fn is_being_started(record: &TaskRecord) -> bool {
+    let age = crate::sys::time::wall_ns() / 1_000_000 - record.plan.created_at;
+    record.state.version == 1 && (0..START_MS).contains(&age)
+}
+
+/// Whether holder or loop of a task live: whether its lock is held.
+fn has_supervisor(paths: &TaskPaths) -> Result<bool, OpsError> {
+    let path = paths.lock();
+    lock::is_held(&path).map_err(|source| OpsError::File { verb: "look at the lock", path, source })
+}
+
+/// The result of a removal, where absence is as good.
+fn gone(verb: &'static str, path: &Path, result: io::Result<()>) -> Result<(), OpsError> {
+    match result {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(OpsError::File { verb, path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,146 @@
+//! A task as ECS shows it: plan, desired state and record put together into the Task of DescribeTasks.
+
+use super::TaskRecord;
+use crate::ecs::arn::Owner;
+use crate::ecs::container_definition::KeyValuePair;
+use crate::ecs::task::{Attachment, NetworkInterface};
+use crate::ecs::{
+    self, Connectivity, ContainerStatus, HealthStatus, LaunchType, Task, TaskOverride, TaskStatus, Timestamp,
+};
+use crate::lifecycle::{self, ContainerPhase, Exit, LastStatus, StopCode};
+
+/// Fargate's current platform version for Linux.
+const PLATFORM_VERSION: &str = "1.4.0";
+
+/// The whole Task.
+pub(super) fn task(record: &TaskRecord) -> Task {
+    let (plan, state) = (&record.plan, &record.state);
+    let owner = Owner { region: plan.region.clone(), account: plan.account.clone() };
+    let times = &state.times;
+    let stops = state.stop.is_some() || record.desired.is_some();
+    Task {
+        attachments: vec![attachment(record)],
+        availability_zone: Some(plan.zone.clone()),
+        cluster_arn: owner.cluster(&plan.cluster),
+        connectivity: times.connectivity_at.map(|_| Connectivity::Connected),
+        connectivity_at: times.connectivity_at.map(time),
+        containers: (0..plan.containers.len()).map(|place| container(record, place, &owner)).collect(),
+        cpu: plan.cpu.clone(),
+        created_at: Some(time(times.created_at)),
+        desired_status: if stops { TaskStatus::Stopped } else { TaskStatus::Running },
+        execution_stopped_at: times.execution_stopped_at.map(time),
+        group: Some(format!("family:{}", plan.family)),
+        last_status: status(state.last_status),
+        launch_type: Some(LaunchType::Fargate),
+        memory: plan.memory.clone(),
+        platform_version: Some(PLATFORM_VERSION.to_owned()),
+        platform_family: Some("Linux".to_owned()),
+        started_at: times.started_at.map(time),
+        started_by: plan.started_by.clone(),
+        stop_code: state.stop.as_ref().map(|stop| stop_code(stop.code)),
+        stopped_at: times.stopped_at.map(time),
+        stopped_reason: state.stop.as_ref().map(|stop| stop.reason.clone()),
+        stopping_at: times.stopping_at.map(time),
+        task_arn: owner.task(&plan.cluster, &plan.id),
+        task_definition_arn: owner.task_definition(&plan.family, plan.revision),
+        version: i64::try_from(state.version).unwrap_or(i64::MAX),
+        attributes: Vec::new(),
+        capacity_provider_name: None,
+        container_instance_arn: None,
+        enable_execute_command: false,
+        ephemeral_storage: None,
+        fargate_ephemeral_storage: None,
+        health_status: Some(HealthStatus::Unknown),
+        inference_accelerators: Vec::new(),
+        overrides: TaskOverride::default(),
+        pull_started_at: None,
+        pull_stopped_at: None,
+        tags: Vec::new(),
+    }
+}
+
+fn container(record: &TaskRecord, place: usize, owner: &Owner) -> ecs::Container {
+    let (plan, state) = (&record.plan, &record.state.containers[place]);
+    let container = &plan.containers[place];
+    let exit_code = match state.exit {
+        Some(Exit::Code(code)) => Some(code),
+        Some(Exit::Unknown) | None => None,
+    };
+    let mib = |bytes: Option<u64>| bytes.map(|bytes| (bytes >> 20).to_string());
+    ecs::Container {
+        container_arn: owner.container(&plan.cluster, &plan.id, &container.arn_id),
+        task_arn: owner.task(&plan.cluster, &plan.id),
+        name: container.name.clone(),
+        image: Some(container.image.clone()),
+        image_digest: Some(container.image_digest.clone()),
+        runtime_id: Some(container.runtime_id.clone()),
+        last_status: container_status(state),
+        exit_code,
+        reason: state.reason.clone(),
+        network_interfaces: vec![NetworkInterface {
+            attachment_id: plan.attachment.clone(),
+            private_ipv4_address: Some(plan.address().to_string()),
+            ipv6_address: None,
+        }],
+        cpu: Some(container.limits.cpu_shares.to_string()),
+        memory: mib(container.limits.memory),
+        memory_reservation: mib(container.limits.memory_reservation),
+        health_status: Some(HealthStatus::Unknown),
+        managed_agents: None,
+        network_bindings: Vec::new(),
+    }
+}
+
+fn attachment(record: &TaskRecord) -> Attachment {
+    let plan = &record.plan;
+    let detail = |name: &str, value: String| KeyValuePair { name: Some(name.to_owned()), value: Some(value) };
+    let status = match record.state.last_status {
+        LastStatus::Provisioning => "ATTACHING",
+        LastStatus::Pending | LastStatus::Running | LastStatus::Stopping => "ATTACHED",
+        LastStatus::Deprovisioning => "DETACHING",
+        LastStatus::Stopped => "DELETED",
+    };
+    Attachment {
+        id: plan.attachment.clone(),
+        r#type: "ElasticNetworkInterface".to_owned(),
+        status: status.to_owned(),
+        details: vec![
+            detail("subnetId", plan.subnet.clone()),
+            detail("networkInterfaceId", plan.interface.clone()),
+            detail("macAddress", plan.network.mac_text()),
+            detail("privateDnsName", plan.hostname.clone()),
+            detail("privateIPv4Address", plan.address().to_string()),
+        ],
+    }
+}
+
+fn time(at: lifecycle::Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.0)
+}
+
+fn status(status: LastStatus) -> TaskStatus {
+    match status {
+        LastStatus::Provisioning => TaskStatus::Provisioning,
+        LastStatus::Pending => TaskStatus::Pending,
+        LastStatus::Running => TaskStatus::Running,
+        LastStatus::Stopping => TaskStatus::Stopping,
+        LastStatus::Deprovisioning => TaskStatus::Deprovisioning,
+        LastStatus::Stopped => TaskStatus::Stopped,
+    }
+}
+
+fn container_status(container: &lifecycle::Container) -> ContainerStatus {
+    match container.phase {
+        ContainerPhase::Waiting | ContainerPhase::Starting => ContainerStatus::Pending,
+        ContainerPhase::Running | ContainerPhase::Stopping { .. } => ContainerStatus::Running,
+        ContainerPhase::Stopped => ContainerStatus::Stopped,
+    }
+}
+
+fn stop_code(code: StopCode) -> ecs::StopCode {
+    match code {
+        StopCode::TaskFailedToStart => ecs::StopCode::TaskFailedToStart,
+        StopCode::EssentialContainerExited => ecs::StopCode::EssentialContainerExited,
+        StopCode::UserInitiated => ecs::StopCode::UserInitiated,
+    }
+}
