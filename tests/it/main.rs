@@ -1,3 +1,7 @@
 //! The suite that needs no root.
 
+#![cfg(test)]
+
 mod architecture;
+mod cli;
+mod net;

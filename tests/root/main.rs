@@ -1,1 +1,17 @@
 //! The suite that needs root: real cgroups, namespaces, images and clients.
+#![cfg(test)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod cgroup;
+mod cycles;
+mod floor;
+mod image;
+mod leak_check;
+mod lifecycle;
+mod limits;
+mod network;
+mod recovery;
+mod task;

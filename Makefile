@@ -1,0 +1,71 @@
+# The one door to every task. `make help` lists them. What a fresh Debian machine lacks is installed by the target that
+# needs it, by apt, and said.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: build fixtures demo test test-guest lint bench install clean help
+
+PREFIX ?= /usr/local
+BUILT := target/x86_64-unknown-linux-gnu/release/berth
+BERTH := target/release/berth
+
+# packages PACKAGE...: installs by apt those that are absent.
+define packages
+@missing=; \
+for package in $(1); do \
+    [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || missing+=" $$package"; \
+done; \
+[ -z "$$missing" ] || { \
+    echo "installing by apt:$$missing"; \
+    [ "$$(id -u)" = 0 ] || { echo "that needs root: apt-get install$$missing" >&2; exit 1; }; \
+    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >/dev/null; \
+}
+endef
+
+define root
+@[ "$$(id -u)" = 0 ] || { echo "make $@ needs root" >&2; exit 1; }
+endef
+
+build: ## target/release/berth, one static program
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.90 or later (rustup.rs)" >&2; exit 1; }
+	$(call packages,gcc libc6-dev pkg-config libseccomp-dev)
+	cargo build --release --locked
+	@mkdir -p $(dir $(BERTH)) && ln -f $(BUILT) $(BERTH)
+
+fixtures: ## the images that tests and examples run, as OCI layouts under target/fixtures/
+	@rootfs-fixtures/make
+
+demo: build fixtures ## a real nginx in its own network namespace, under its own limits
+	$(call root)
+	@examples/demo
+
+test: build fixtures ## both suites; the second one needs root
+	@.ci/suites
+
+test-guest: build fixtures ## a run of everything in a virtual machine: cgroup v2, Debian's kernel; under 5 minutes without KVM
+	$(call packages,qemu-system-x86 cpio kmod busybox-static binutils)
+	@vagrant/smoke
+
+lint: ## formatting and clippy, warnings are errors
+	$(call packages,gcc libc6-dev pkg-config libseccomp-dev)
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+bench: build fixtures ## berth beside crun, runc, podman and docker; N=100 samples of each
+	$(call root)
+	$(call packages,crun runc podman)
+	cargo run --quiet --release --locked --package launch
+
+install: build ## to $(DESTDIR)$(PREFIX): bin/berth, and completions for bash, zsh and fish
+	install -D -m 755 $(BERTH) $(DESTDIR)$(PREFIX)/bin/berth
+	@mkdir -p $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	$(BERTH) completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/berth
+	$(BERTH) completions zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_berth
+	$(BERTH) completions fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/berth.fish
+
+clean: ## everything that was built; tasks and their state are not touched
+	cargo clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

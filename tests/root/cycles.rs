@@ -1,0 +1,39 @@
+//! Many tasks one after another and side by side: nothing may add up.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::root::Root;
+use crate::support::{definition, eventually, say};
+
+const CYCLES: usize = 200;
+/// How many at once.
+const LANES: usize = 4;
+
+#[test]
+fn two_hundred_tasks_started_and_stopped_leave_nothing() {
+    let root = Root::with_images(&["probe"]);
+    let definition = definition(&[("web", &["listen", "80"])]);
+    let file = root.file(&definition);
+    let since = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(|| {
+                for _ in 0..CYCLES / LANES {
+                    let task = root.run_file(&file);
+                    assert_eq!(root.describe(&task)["lastStatus"], "RUNNING");
+                    root.stop(&task);
+                }
+            });
+        }
+    });
+    let took = since.elapsed();
+    let left = || root.present().len();
+    let after = eventually(Duration::from_secs(10), "nothing is left", || Some(left()).filter(|left| *left == 0));
+    say(&format!("{CYCLES} start/stop cycles, {LANES} at once, in {:.1} s: {after} things left", took.as_secs_f64()));
+    let all = root.berth(["ps", "-a", "-q"]).ok();
+    assert_eq!(all.lines().count(), CYCLES);
+    root.berth(["rm", "--stopped"]).ok();
+    assert_eq!(root.berth(["ps", "-a", "-q"]).ok(), "");
+    assert_eq!(std::fs::read_dir(root.path().join("tasks")).unwrap().count(), 0);
+}

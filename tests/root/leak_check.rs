@@ -1,0 +1,108 @@
+//! The leak check itself: that it sees each kind of thing that a root can leave behind, so that its silence means
+//! something.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use berth::plan::Layout;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use crate::support::leaks::Leaks;
+use crate::support::root::Root;
+use crate::support::{definition, eventually};
+
+fn scratch() -> (tempfile::TempDir, Leaks) {
+    let directory = tempfile::tempdir().unwrap();
+    let leaks = Leaks::of(&directory.path().canonicalize().unwrap());
+    (directory, leaks)
+}
+
+fn one_line_with(leaks: &Leaks, what: &str) {
+    let present = leaks.present();
+    assert!(present.len() == 1 && present[0].starts_with(what), "{what}: {present:#?}");
+}
+
+#[test]
+fn a_new_root_leaves_nothing() {
+    let (_directory, leaks) = scratch();
+    assert_eq!(leaks.present(), Vec::<String>::new());
+}
+
+#[test]
+fn a_process_that_names_the_root_is_seen_and_removed() {
+    let (directory, leaks) = scratch();
+    let mut command = Command::new("sh");
+    let mut child = command.args(["-c", "read x", "sh"]).arg(directory.path()).stdin(Stdio::piped()).spawn().unwrap();
+    eventually(Duration::from_secs(5), "the process is seen", || (!leaks.present().is_empty()).then_some(()));
+    one_line_with(&leaks, &format!("process: {} names the root", child.id()));
+    leaks.remove();
+    assert!(!child.wait().unwrap().success());
+    assert_eq!(leaks.after(Duration::from_secs(5)), Vec::<String>::new());
+}
+
+#[test]
+fn a_process_that_holds_a_file_of_the_root_is_seen() {
+    let (directory, leaks) = scratch();
+    let file = fs::File::create(directory.path().join("x")).unwrap();
+    let mut child = Command::new("sleep").arg("100").stdin(file).spawn().unwrap();
+    eventually(Duration::from_secs(5), "the process is seen", || (!leaks.present().is_empty()).then_some(()));
+    one_line_with(&leaks, &format!("process: {} holds a file of it", child.id()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_mount_is_seen_and_removed() {
+    let (directory, leaks) = scratch();
+    let point = directory.path().join("point");
+    fs::create_dir(&point).unwrap();
+    mount(Some("none"), &point, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+    one_line_with(&leaks, "mount: ");
+    leaks.remove();
+    assert_eq!(leaks.present(), Vec::<String>::new());
+    assert!(umount2(&point, MntFlags::empty()).is_err());
+}
+
+#[test]
+fn a_cgroup_is_seen_and_removed() {
+    let (directory, leaks) = scratch();
+    let name = format!("berth-{}", Layout::below(&directory.path().canonicalize().unwrap()).tag());
+    let hierarchies = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"];
+    let hierarchy = hierarchies.iter().map(Path::new).find(|path| path.join("cgroup.procs").exists()).unwrap();
+    fs::create_dir_all(hierarchy.join(&name).join("task")).unwrap();
+    assert_eq!(leaks.present().len(), 2);
+    leaks.remove();
+    assert_eq!(leaks.present(), Vec::<String>::new());
+}
+
+#[test]
+fn files_of_a_task_are_seen() {
+    let (directory, leaks) = scratch();
+    fs::create_dir_all(directory.path().join("run/tasks/1")).unwrap();
+    one_line_with(&leaks, "file: ");
+    fs::remove_dir(directory.path().join("run/tasks/1")).unwrap();
+    fs::create_dir_all(directory.path().join("tasks/1/upper/web/fs")).unwrap();
+    assert_eq!(leaks.present().len(), 2);
+    fs::remove_dir_all(directory.path().join("tasks/1/upper/web")).unwrap();
+    fs::create_dir_all(directory.path().join("run/seccomp")).unwrap();
+    symlink("logs", directory.path().join("tasks/1/logs")).unwrap();
+    assert_eq!(leaks.present(), Vec::<String>::new());
+}
+
+#[test]
+fn everything_that_a_running_task_has_is_seen_and_goes_with_it() {
+    let root = Root::with_images(&["probe"]);
+    let task = root.run_detached(&definition(&[("web", &["listen", "80"])]));
+    let seen = eventually(Duration::from_secs(10), "the task has everything", || {
+        let present = root.present();
+        let kinds = ["process: ", "cgroup: ", "link: ve", "nftables table: ", "file: "];
+        let has = |kind: &&str| present.iter().any(|line| line.starts_with(*kind));
+        kinds.iter().all(has).then_some(present)
+    });
+    assert!(seen.iter().any(|line| line.contains("names a task of the root: berth supervise")), "{seen:#?}");
+    root.stop(&task);
+    // the end of the root checks that nothing is left
+}
