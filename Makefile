@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build fixtures demo test test-guest lint bench install clean help
+.PHONY: build fixtures demo demo-image test test-guest lint bench install clean help
 
 PREFIX ?= /usr/local
 BUILT := target/x86_64-unknown-linux-gnu/release/berth
@@ -36,9 +36,14 @@ build: ## target/release/berth, one static program
 fixtures: ## the images that tests and examples run, as OCI layouts under target/fixtures/
 	@rootfs-fixtures/make
 
-demo: build fixtures ## a real nginx in its own network namespace, under its own limits
+demo: ## a real nginx in its own network namespace, under its own limits
 	$(call root)
+	$(call packages,gcc libc6-dev pkg-config libseccomp-dev)
+	@$(MAKE) --no-print-directory -j2 build demo-image
 	@examples/demo
+
+demo-image:
+	@rootfs-fixtures/make nginx
 
 test: build fixtures ## both suites; the second one needs root
 	@.ci/suites
