@@ -14,6 +14,7 @@ mod layer;
 mod lookup;
 mod manifest;
 mod reference;
+mod request;
 mod rules;
 mod source;
 mod staging;
@@ -32,6 +33,10 @@ pub use layer::LayerError;
 pub use lookup::LookupError;
 pub use manifest::ManifestError;
 pub use reference::{ImageReference, ReferenceError};
+pub use request::{
+    Certificates, Credentials, Endpoint, Failure, FailureKind, Job, LayerSize, Progress as FetchProgress, Proxies,
+    PullRequest,
+};
 pub use rules::Rule;
 pub use source::SourceError;
 pub use store::{Image, ImageStore, StoreError};
