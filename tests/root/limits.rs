@@ -151,7 +151,7 @@ fn a_container_has_no_more_processes_than_the_configuration_allows() {
     let root = Root::with_images(&["probe"]);
     root.configure("pids-limit = 20\n");
     let text = root.run(&definition(&[("forks", &["forks", "100"])])).ok();
-    // the worker that started the container counts until it has ended
+    // the worker that started the container, and what it forked for that, count until they have ended
     let forks = |number: u32| format!("forks={number} end=Resource temporarily unavailable (os error 11)");
-    assert!([forks(18), forks(19)].contains(&text.trim().to_owned()), "{text}");
+    assert!((16..=19).any(|number| forks(number) == text.trim()), "{text}");
 }
