@@ -6,6 +6,7 @@ pub(crate) mod derived;
 pub(crate) mod leaks;
 mod nft;
 pub(crate) mod root;
+pub(crate) mod supervised;
 
 use std::io::Write;
 use std::path::PathBuf;
