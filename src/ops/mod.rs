@@ -2,14 +2,17 @@
 //! endpoint and the service scheduler) goes through here; none of them needs to be running for a task to live.
 
 pub mod config;
+mod credentials;
 pub mod doctor;
 mod engine;
+mod environment;
 mod error;
 mod exec;
 mod find;
 mod hidden;
 mod images;
 mod logs;
+mod registries;
 mod run;
 mod stats;
 mod tasks;
