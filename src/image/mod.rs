@@ -4,16 +4,20 @@
 mod compress;
 mod config;
 mod digest;
+mod document;
 #[cfg(test)]
 mod hostile;
-mod import;
+mod fetch;
+mod gc;
 #[cfg(test)]
 mod importing;
 mod index;
 mod layer;
 mod lookup;
 mod manifest;
+mod publish;
 mod reference;
+mod removed;
 mod request;
 mod rules;
 mod source;
@@ -27,15 +31,16 @@ mod unpack;
 
 pub use config::{ConfigError, ImageConfig, Platform};
 pub use digest::{Digest, DigestError};
-pub use import::{ImportError, Progress};
-pub use index::IndexError;
+pub use fetch::{Fetch, FetchError, Tell};
+pub use gc::{Prune, Pruned, Removing, Using};
+pub use index::{IndexError, Origin};
 pub use layer::LayerError;
 pub use lookup::LookupError;
 pub use manifest::ManifestError;
+pub use publish::PublishError;
 pub use reference::{ImageReference, ReferenceError};
 pub use request::{
-    Certificates, Credentials, Endpoint, Failure, FailureKind, Job, LayerSize, Progress as FetchProgress, Proxies,
-    PullRequest,
+    Certificates, Credentials, Endpoint, Failure, FailureKind, Job, LayerSize, Progress, Proxies, PullRequest, Staged,
 };
 pub use rules::Rule;
 pub use source::SourceError;
