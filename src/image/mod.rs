@@ -20,6 +20,8 @@ mod reference;
 mod removed;
 mod request;
 mod rules;
+mod settle;
+mod settle_list;
 mod source;
 mod staging;
 mod store;
@@ -43,6 +45,8 @@ pub use request::{
     Certificates, Credentials, Endpoint, Failure, FailureKind, Job, LayerSize, Progress, Proxies, PullRequest, Staged,
 };
 pub use rules::Rule;
+pub use settle::SettleError;
+pub use settle_list::ListError;
 pub use source::SourceError;
 pub use store::{Image, ImageStore, StoreError};
 pub use tarball::TarError;
