@@ -40,6 +40,15 @@ impl Digest {
     pub fn chain(below: Option<&Self>, diff_id: &Self) -> Self {
         below.map_or(*diff_id, |below| Self::of(format!("{below} {diff_id}").as_bytes()))
     }
+
+    /// The chain ids of an image's layers, lowest first.
+    pub(crate) fn chains<'a>(diff_ids: impl Iterator<Item = &'a Self>) -> Vec<Self> {
+        let chain = |below: &mut Option<Self>, diff_id: &'a Self| {
+            *below = Some(Self::chain(below.as_ref(), diff_id));
+            *below
+        };
+        diff_ids.scan(None, chain).collect()
+    }
 }
 
 impl fmt::Display for Digest {

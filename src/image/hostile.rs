@@ -2,13 +2,16 @@
 //! a canary tree that must come out as it went in.
 
 use std::fs::{self, File};
-use std::os::fd::OwnedFd;
+use std::io::Seek;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::rules::{Limits, Rule};
+use super::settle::settle;
 use super::tarball::TarError;
 use super::testing::Tar;
+use super::trail::Position;
 use super::unpack::{UnpackError, Unpacked, unpack};
 
 /// What must become of a layer.
@@ -47,7 +50,12 @@ impl Ground {
 
     fn unpack(&self, layer: &[u8], limits: &Limits) -> Result<Unpacked, UnpackError> {
         let open = |path: &Path| OwnedFd::from(File::open(path).unwrap());
-        unpack(layer, open(&self.root), &[open(&self.below)], limits).map(|(unpacked, _)| unpacked)
+        let mut list = tempfile::tempfile().unwrap();
+        let listed = list.try_clone().unwrap();
+        let (unpacked, _) = unpack(layer, open(&self.root), Position::Above, listed, limits)?;
+        list.rewind().unwrap();
+        settle(open(&self.root).as_fd(), &[open(&self.below)], list, limits).unwrap();
+        Ok(unpacked)
     }
 
     /// Everything beside the root: names, owners, modes, links, times and contents.
@@ -334,7 +342,8 @@ fn a_directory_in_a_links_place_leaves_the_links_target_alone() {
     let layer = with_mode(b'5', "d", 0o7777).symlink("l", "d").raw(&with_mode(b'5', "l", 0o700).open()).end();
     let root = File::open(&ground.root).unwrap().into();
     // The lowest layer: on another one the directory would be marked as opaque, which takes root.
-    unpack(&layer[..], root, &[], &Limits::default()).unwrap();
+    let list = tempfile::tempfile().unwrap();
+    unpack(&layer[..], root, Position::Lowest, list, &Limits::default()).unwrap();
     assert_eq!((mode(&ground.root.join("d")), mode(&ground.root.join("l"))), (0o7777, 0o700));
 }
 

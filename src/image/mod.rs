@@ -4,18 +4,24 @@
 mod compress;
 mod config;
 mod digest;
+mod document;
 #[cfg(test)]
 mod hostile;
-mod import;
+mod fetch;
+mod gc;
 #[cfg(test)]
 mod importing;
 mod index;
 mod layer;
 mod lookup;
 mod manifest;
+mod publish;
 mod reference;
+mod removed;
 mod request;
 mod rules;
+mod settle;
+mod settle_list;
 mod source;
 mod staging;
 mod store;
@@ -27,17 +33,20 @@ mod unpack;
 
 pub use config::{ConfigError, ImageConfig, Platform};
 pub use digest::{Digest, DigestError};
-pub use import::{ImportError, Progress};
-pub use index::IndexError;
+pub use fetch::{Fetch, FetchError, Tell};
+pub use gc::{Prune, Pruned, Removing, Using};
+pub use index::{IndexError, Origin};
 pub use layer::LayerError;
 pub use lookup::LookupError;
 pub use manifest::ManifestError;
+pub use publish::PublishError;
 pub use reference::{ImageReference, ReferenceError};
 pub use request::{
-    Certificates, Credentials, Endpoint, Failure, FailureKind, Job, LayerSize, Progress as FetchProgress, Proxies,
-    PullRequest,
+    Certificates, Credentials, Endpoint, Failure, FailureKind, Job, LayerSize, Progress, Proxies, PullRequest, Staged,
 };
 pub use rules::Rule;
+pub use settle::SettleError;
+pub use settle_list::ListError;
 pub use source::SourceError;
 pub use store::{Image, ImageStore, StoreError};
 pub use tarball::TarError;

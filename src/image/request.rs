@@ -23,6 +23,18 @@ pub enum Job {
     },
 }
 
+impl Job {
+    /// The name that the index gets for an image that was asked for as `name`: by tag, and without a tag by the digest of
+    /// its manifest. A registry's image that was asked for by digest leaves the tag beside it alone: nobody asked what
+    /// the tag means.
+    pub(crate) fn recorded(&self, name: &ImageReference, manifest: Digest) -> ImageReference {
+        match self {
+            Self::Pull(_) if name.digest().is_some() => name.by_digest(manifest),
+            Self::Pull(_) | Self::Import { .. } => name.by_tag().unwrap_or_else(|| name.by_digest(manifest)),
+        }
+    }
+}
+
 /// One image of one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequest {
@@ -163,6 +175,19 @@ pub enum Progress {
         /// Device nodes that were left out.
         devices: u64,
     },
+}
+
+/// An image whose layers are unpacked in the staging directory: what a fetch says, and nothing that anybody need believe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staged {
+    /// What it is to be called, each name by tag or by digest.
+    pub names: Vec<ImageReference>,
+    /// The text of the index that it was chosen from, if it was in one.
+    pub index: Option<String>,
+    /// The text of its manifest.
+    pub manifest: String,
+    /// The text of its configuration.
+    pub config: String,
 }
 
 /// Why a fetch came to nothing, by what somebody could do about it.

@@ -1,0 +1,181 @@
+//! The layers of one image, several at once and the lowest first: each is built by one fetch alone, whoever else wants it
+//! waits, and the first failure ends the others. Called by `fetch`.
+
+use std::io::{self, Read};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::super::digest::Digest;
+use super::super::layer::{LayerBlob, LayerError, Position, Unpacked, unpack_layer};
+use super::super::request::Progress;
+use super::super::rules::Limits;
+use super::super::staging::{Claim, LayerRecord, StagedLayer, Staging};
+use super::FetchError;
+
+/// How long until a layer that somebody else works on is looked at again. Waiting on the lock itself could not be ended
+/// when another layer fails.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What all layers of a fetch have in common.
+pub(super) struct Layers<'a> {
+    /// What is fetched, for messages.
+    pub(super) what: &'a str,
+    pub(super) staging: &'a Staging,
+    /// How many at once.
+    pub(super) parallel: usize,
+    pub(super) limits: Limits,
+    pub(super) tell: &'a (dyn Fn(Progress) + Sync),
+}
+
+/// The layers of one image on their way.
+struct Batch<'a, O> {
+    all: &'a Layers<'a>,
+    layers: &'a [LayerBlob],
+    chains: Vec<Digest>,
+    /// Gives the bytes of a blob.
+    open: &'a O,
+    next: AtomicUsize,
+    cancelled: AtomicBool,
+    failed: Mutex<Option<FetchError>>,
+}
+
+impl Layers<'_> {
+    /// Sees to it that every layer is complete in the staging directory, or in the store.
+    pub(super) fn fetch<R: Read + Send>(
+        &self,
+        layers: &[LayerBlob],
+        open: &(impl Fn(&LayerBlob) -> io::Result<R> + Sync),
+    ) -> Result<(), FetchError> {
+        let batch = Batch {
+            all: self,
+            layers,
+            chains: Digest::chains(layers.iter().map(|layer| &layer.diff_id)),
+            open,
+            next: AtomicUsize::new(0),
+            cancelled: AtomicBool::new(false),
+            failed: Mutex::new(None),
+        };
+        thread::scope(|scope| {
+            for _ in 0..self.parallel.clamp(1, layers.len().max(1)) {
+                scope.spawn(|| batch.work());
+            }
+        });
+        let failed = batch.failed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+impl<R: Read + Send, O: Fn(&LayerBlob) -> io::Result<R> + Sync> Batch<'_, O> {
+    /// Takes one layer after the other until there is none, or one has failed.
+    fn work(&self) {
+        while !self.cancelled.load(Ordering::Relaxed) {
+            let at = self.next.fetch_add(1, Ordering::Relaxed);
+            if at >= self.layers.len() {
+                return;
+            }
+            if let Err(error) = self.layer(at) {
+                self.cancelled.store(true, Ordering::Relaxed);
+                // Of several failures the first one is the cause of the others.
+                self.failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
+            }
+        }
+    }
+
+    fn layer(&self, at: usize) -> Result<(), FetchError> {
+        let Some(staged) = self.claim(at)? else {
+            (self.all.tell)(Progress::Present { layer: at });
+            return Ok(());
+        };
+        let unpacked = self.space(at).and_then(|()| self.unpack(at, &staged));
+        match unpacked {
+            Ok(Unpacked { size, devices, .. }) => (self.all.tell)(Progress::Unpacked { layer: at, size, devices }),
+            Err(error) => {
+                // A disk that is full should not stay so. What cannot be removed is found by the next one.
+                let _ = staged.remove();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The layer's directory, locked; `None` if there is nothing left to do.
+    fn claim(&self, at: usize) -> Result<Option<StagedLayer>, FetchError> {
+        let mut waited = false;
+        loop {
+            let claim = self.all.staging.claim(&self.chains[at]).map_err(self.staging("take a layer"))?;
+            let staged = match claim {
+                Claim::Published => return Ok(None),
+                Claim::Free(staged) => staged,
+                Claim::Taken if self.cancelled.load(Ordering::Relaxed) => return Err(FetchError::Cancelled),
+                Claim::Taken => {
+                    if !waited {
+                        (self.all.tell)(Progress::Waiting { layer: at });
+                    }
+                    waited = true;
+                    thread::sleep(PAUSE);
+                    continue;
+                }
+            };
+            // What cannot be read is as good as nothing.
+            let record = staged.record().ok().flatten();
+            let complete = record.is_some_and(|record| record.diff_id == self.layers[at].diff_id);
+            return Ok((!complete).then_some(staged));
+        }
+    }
+
+    /// Sees whether there is room for the layer at all: uncompressed it is hardly ever smaller than its blob.
+    fn space(&self, at: usize) -> Result<(), FetchError> {
+        let free = self.all.staging.free().map_err(self.staging("look for free space"))?;
+        let LayerBlob { digest, size: needed, .. } = self.layers[at];
+        if needed <= free {
+            return Ok(());
+        }
+        let (what, path) = (self.all.what.to_owned(), self.all.staging.path().to_owned());
+        Err(FetchError::Space { what, number: at + 1, of: self.layers.len(), digest, needed, free, path })
+    }
+
+    fn unpack(&self, at: usize, staged: &StagedLayer) -> Result<Unpacked, FetchError> {
+        let layer = &self.layers[at];
+        let (root, settle) = staged.begin().map_err(self.staging("begin a layer"))?;
+        let progress = |done| (self.all.tell)(Progress::Layer { layer: at, done });
+        progress(0);
+        let position = if at == 0 { Position::Lowest } else { Position::Above };
+        let blob = (self.open)(layer).map(|inner| Cancellable { inner, cancelled: &self.cancelled });
+        let unpacked = blob
+            .map_err(LayerError::Read)
+            .and_then(|blob| unpack_layer(blob, layer, position, root, settle, &self.all.limits, &progress));
+        let unpacked = unpacked.map_err(|source| FetchError::Layer {
+            what: self.all.what.to_owned(),
+            number: at + 1,
+            of: self.layers.len(),
+            digest: layer.digest,
+            source: Box::new(source),
+        })?;
+        let Unpacked { size, entries, devices } = unpacked;
+        let record = LayerRecord { diff_id: layer.diff_id, size, entries, devices };
+        staged.complete(&record).map_err(self.staging("complete a layer"))?;
+        Ok(unpacked)
+    }
+
+    fn staging(&self, act: &'static str) -> impl FnOnce(io::Error) -> FetchError {
+        let path = self.all.staging.path().to_owned();
+        move |source| FetchError::Staging { act, path, source }
+    }
+}
+
+/// A blob that ends when another layer has failed.
+struct Cancellable<'a, R> {
+    inner: R,
+    cancelled: &'a AtomicBool,
+}
+
+impl<R: Read> Read for Cancellable<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(io::Error::other(FetchError::Cancelled));
+        }
+        self.inner.read(buffer)
+    }
+}
