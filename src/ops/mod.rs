@@ -8,10 +8,14 @@ mod engine;
 mod environment;
 mod error;
 mod exec;
+mod fetch;
 mod find;
 mod hidden;
 mod images;
+mod login;
 mod logs;
+mod provide;
+mod pull;
 mod registries;
 mod run;
 mod stats;
@@ -24,13 +28,17 @@ pub use error::OpsError;
 pub use exec::ExecOptions;
 pub use hidden::hidden_command;
 pub use images::ImageView;
+pub use credentials::Kept;
+pub use login::Registry;
 pub use logs::Followed;
+pub use provide::TaskImages;
+pub use pull::PullError;
 pub use run::RunOptions;
 pub use stats::{ContainerUsage, TaskUsage};
 pub use tasks::{TaskList, TaskRecord, Waited};
 
 // What callers need of the bands below, so that they import nothing but this one.
-pub use crate::image::{ImageReference, Progress};
+pub use crate::image::{Digest, ImageReference, LayerSize, Progress, Prune, Pruned};
 pub use crate::lifecycle::{LastStatus, StopCode};
 pub use crate::logs::{
     Bytes, Line as LogLine, Prefix, Query as LogQuery, Show, Stream as LogStream, Style as LogStyle, Times, Until,

@@ -1,39 +1,53 @@
-//! `berth image`: what is imported, listed and removed.
+//! `berth image`: listing, removing and naming images; what takes more has a file of its own.
 
-use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+mod login;
+mod prune;
+mod pull;
 
 use super::age::ago;
-use super::args::Image;
+use super::args::{Format, Image};
 use super::error::Failure;
-use super::input::Input;
 use super::output::{self, Output};
 use super::size::bytes;
 use super::table::Table;
-use crate::ops::{Engine, ImageReference, ImageView, Progress};
+use crate::ops::{Engine, ImageReference, ImageView};
 
-pub(super) fn image(engine: &mut Engine, command: Image, output: Output) -> Result<(), Failure> {
+pub(super) fn image(
+    engine: &mut Engine,
+    command: Image,
+    format: Option<Format>,
+    output: Output,
+) -> Result<(), Failure> {
     match command {
-        Image::Import { name, path } => {
-            let path = match path {
-                Input::Path(path) => path,
-                Input::Stdin => PathBuf::from("/dev/stdin"),
-            };
-            import(engine, &path, name.as_deref(), output)
+        Image::Pull(args) => pull::pull(engine, &args, format, output),
+        Image::Import(args) => pull::import(engine, &args, format, output),
+        Image::Ls { quiet } => list(engine, quiet, output),
+        Image::Rm { images } => remove(engine, &images),
+        Image::Tag { image, name } => {
+            let tagged = engine.tag_image(&reference(&image)?, &reference(&name)?)?;
+            Ok(output::line(&tagged.reference.familiar())?)
         }
-        Image::Ls => {
-            let images: Vec<ImageView> = engine.list_images()?.iter().map(ImageView::of).collect();
-            Ok(output.print(&images, |images| table(images))?)
-        }
-        Image::Rm { images } => {
-            for name in images {
-                let reference = reference(&name)?;
-                engine.remove_image(&reference)?;
-                output::line(&reference.familiar())?;
-            }
-            Ok(())
-        }
+        Image::Prune(args) => prune::prune(engine, &args, output),
+        Image::Login(args) => login::login(engine, &args),
+        Image::Inspect { .. } | Image::Save(_) | Image::Df => Err(Failure::Silent),
+        Image::Logout { registry } => login::logout(engine, &registry),
     }
+}
+
+fn list(engine: &Engine, quiet: bool, output: Output) -> Result<(), Failure> {
+    let images: Vec<ImageView> = engine.list_images()?.iter().map(ImageView::of).collect();
+    if quiet {
+        return Ok(images.iter().try_for_each(|image| output::line(&image.name))?);
+    }
+    Ok(output.print(&images, |images| table(images))?)
+}
+
+fn remove(engine: &mut Engine, images: &[String]) -> Result<(), Failure> {
+    for reference in references(images)? {
+        engine.remove_image(&reference)?;
+        output::line(&reference.familiar())?;
+    }
+    Ok(())
 }
 
 /// The name of an image, as a person types it.
@@ -42,37 +56,9 @@ fn reference(name: &str) -> Result<ImageReference, Failure> {
     parsed.map_err(|error| Failure::Usage(error.to_string()))
 }
 
-fn import(engine: &Engine, path: &Path, name: Option<&str>, output: Output) -> Result<(), Failure> {
-    let name = name.map(reference).transpose()?;
-    let bar = io::stderr().is_terminal();
-    let images = engine.import_image(path, name.as_ref(), &mut |progress| show(&progress, bar))?;
-    if bar {
-        draw("");
-    }
-    let images: Vec<ImageView> = images.iter().map(ImageView::of).collect();
-    Ok(output.print(&images, |images| table(images))?)
-}
-
-/// One line that is written over on a terminal; nothing for programs, for whom the result is enough.
-fn show(progress: &Progress<'_>, bar: bool) {
-    if !bar {
-        return;
-    }
-    let line = match progress {
-        Progress::Image { layers, .. } => format!("{layers} layers"),
-        Progress::Shared { number, of } => format!("layer {number}/{of}: already here"),
-        Progress::Layer { number, of, done, total } => {
-            let filled = usize::try_from(done * 20 / (*total).max(1)).unwrap_or(20).min(20);
-            format!("layer {number}/{of} [{:20}] {} of {}", "#".repeat(filled), bytes(*done), bytes(*total))
-        }
-        Progress::Unpacked { number, of, .. } => format!("layer {number}/{of}: unpacked"),
-    };
-    draw(&line);
-}
-
-/// Writes over the terminal's line. A terminal that is gone needs no progress.
-fn draw(line: &str) {
-    let _ = io::stderr().write_all(format!("\r\x1b[K{line}").as_bytes());
+/// The names of images: one that is none spoils all, before anything is done.
+fn references(names: &[String]) -> Result<Vec<ImageReference>, Failure> {
+    names.iter().map(|name| reference(name)).collect()
 }
 
 fn table(images: &[ImageView]) -> Table {

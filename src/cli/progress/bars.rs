@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::super::plain::plain;
 use super::lines::{seconds, unpacked};
 use super::short;
-use crate::ops::{FetchProgress, ImageReference};
+use crate::ops::Progress;
 
 /// How often a second the terminal is written to, at most.
 const DRAWS: u8 = 10;
@@ -16,7 +16,7 @@ const DRAWS: u8 = 10;
 /// The bars of all images.
 pub(in crate::cli) struct Bars {
     all: MultiProgress,
-    images: HashMap<ImageReference, ImageBars>,
+    images: HashMap<String, ImageBars>,
 }
 
 struct ImageBars {
@@ -39,21 +39,23 @@ impl fmt::Debug for Bars {
 
 impl Bars {
     /// Moves the bars.
-    pub(super) fn show(&mut self, image: &ImageReference, progress: &FetchProgress) {
-        let known = self.images.entry(image.clone()).or_insert_with(|| {
+    pub(super) fn show(&mut self, image: &str, progress: &Progress) {
+        let known = self.images.entry(image.to_owned()).or_insert_with(|| {
             let head = self.all.add(ProgressBar::no_length().with_style(style("{prefix}: {msg}")));
-            head.set_prefix(image.familiar());
+            head.set_prefix(plain(image).into_owned());
             ImageBars { head, layers: Vec::new() }
         });
         match progress {
-            FetchProgress::Resolving { endpoint, .. } => known.head.set_message(format!("asking {}", plain(endpoint))),
-            FetchProgress::Retrying { reason, attempt, wait } => {
+            Progress::Resolving { endpoint, .. } => known.head.set_message(format!("asking {}", plain(endpoint))),
+            Progress::Retrying { reason, attempt, wait } => {
                 let reason = plain(reason);
                 known.head.set_message(format!("attempt {attempt} failed, next in {}: {reason}", seconds(*wait)));
             }
-            FetchProgress::Image { digest, layers } => {
+            Progress::Image { digest, layers } => {
                 known.head.set_message(digest.to_string());
-                let mut last = known.head.clone();
+                // What is imported may be several images.
+                let mut last = known.layers.last().unwrap_or(&known.head).clone();
+                known.layers.drain(..).filter(|bar| !bar.is_finished()).for_each(|bar| bar.abandon());
                 for layer in layers {
                     let bar = ProgressBar::new(layer.size).with_style(style("  {prefix} {msg}"));
                     last = self.all.insert_after(&last, bar);
@@ -62,10 +64,10 @@ impl Bars {
                     known.layers.push(last.clone());
                 }
             }
-            FetchProgress::Present { layer } => known.over(*layer, "already here".to_owned()),
-            FetchProgress::Waiting { layer } => known.say(*layer, "another pull is fetching it"),
-            FetchProgress::Layer { layer, done } => known.move_to(*layer, *done),
-            FetchProgress::Unpacked { layer, size, devices } => known.over(*layer, unpacked(*size, *devices)),
+            Progress::Present { layer } => known.over(*layer, "already here".to_owned()),
+            Progress::Waiting { layer } => known.say(*layer, "another pull is fetching it"),
+            Progress::Layer { layer, done } => known.move_to(*layer, *done),
+            Progress::Unpacked { layer, size, devices } => known.over(*layer, unpacked(*size, *devices)),
         }
     }
 }

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use super::super::plain::plain;
 use super::super::size::bytes;
 use super::short;
-use crate::ops::{FetchProgress, ImageReference, LayerSize};
+use crate::ops::{LayerSize, Progress};
 
 /// What is known of the images so far.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Lines {
-    layers: HashMap<ImageReference, Vec<(LayerSize, Begun)>>,
+    layers: HashMap<String, Vec<(LayerSize, Begun)>>,
 }
 
 /// Whether the line that says that a layer is being read has been written.
@@ -22,28 +22,29 @@ enum Begun {
 
 impl Lines {
     /// Writes what an event is worth.
-    pub(super) fn show(&mut self, image: &ImageReference, progress: &FetchProgress, write: &mut dyn FnMut(&str)) {
+    pub(super) fn show(&mut self, image: &str, progress: &Progress, write: &mut dyn FnMut(&str)) {
+        let name = plain(image);
         match progress {
-            FetchProgress::Resolving { endpoint, .. } => write(&format!("{image}: asking {}", plain(endpoint))),
-            FetchProgress::Retrying { reason, attempt, wait } => {
-                write(&format!("{image}: attempt {attempt} failed, next in {}: {}", seconds(*wait), plain(reason)));
+            Progress::Resolving { endpoint, .. } => write(&format!("{name}: asking {}", plain(endpoint))),
+            Progress::Retrying { reason, attempt, wait } => {
+                write(&format!("{name}: attempt {attempt} failed, next in {}: {}", seconds(*wait), plain(reason)));
             }
-            FetchProgress::Image { digest, layers } => {
+            Progress::Image { digest, layers } => {
                 let all = layers.iter().cloned().map(|layer| (layer, Begun::No)).collect();
-                self.layers.insert(image.clone(), all);
+                self.layers.insert(image.to_owned(), all);
                 let size = layers.iter().map(|layer| layer.size).sum();
-                write(&format!("{image}: {digest}, {} layers, {}", layers.len(), bytes(size)));
+                write(&format!("{name}: {digest}, {} layers, {}", layers.len(), bytes(size)));
             }
-            FetchProgress::Present { layer } => self.say(image, *layer, "already here", write),
-            FetchProgress::Waiting { layer } => self.say(image, *layer, "another pull is fetching it", write),
-            FetchProgress::Layer { layer, .. } => self.begin(image, *layer, write),
-            FetchProgress::Unpacked { layer, size, devices } => {
+            Progress::Present { layer } => self.say(image, *layer, "already here", write),
+            Progress::Waiting { layer } => self.say(image, *layer, "another pull is fetching it", write),
+            Progress::Layer { layer, .. } => self.begin(image, *layer, write),
+            Progress::Unpacked { layer, size, devices } => {
                 self.say(image, *layer, &unpacked(*size, *devices), write);
             }
         }
     }
 
-    fn begin(&mut self, image: &ImageReference, layer: usize, write: &mut dyn FnMut(&str)) {
+    fn begin(&mut self, image: &str, layer: usize, write: &mut dyn FnMut(&str)) {
         let layers = self.layers.get_mut(image);
         if let Some((known, begun)) = layers.and_then(|layers| layers.get_mut(layer)).filter(|(_, begun)| *begun == Begun::No) {
             *begun = Begun::Yes;
@@ -51,7 +52,7 @@ impl Lines {
         }
     }
 
-    fn say(&self, image: &ImageReference, layer: usize, what: &str, write: &mut dyn FnMut(&str)) {
+    fn say(&self, image: &str, layer: usize, what: &str, write: &mut dyn FnMut(&str)) {
         if let Some((known, _)) = self.layers.get(image).and_then(|layers| layers.get(layer)) {
             write(&format!("{}: {what}", short(&known.digest)));
         }
@@ -82,20 +83,19 @@ mod tests {
 
     #[test]
     fn every_step_of_a_layer_is_one_line() {
-        let image: ImageReference = "web:1".parse().unwrap();
         let events = [
-            FetchProgress::Resolving { reference: image.clone(), endpoint: "registry.lan\u{1b}[2J".into() },
-            FetchProgress::Retrying { reason: "connection refused".into(), attempt: 1, wait: 1500 },
-            FetchProgress::Image { digest: layer('c').digest, layers: vec![layer('a'), layer('b')] },
-            FetchProgress::Present { layer: 0 },
-            FetchProgress::Layer { layer: 1, done: 1 },
-            FetchProgress::Layer { layer: 1, done: 2 },
-            FetchProgress::Unpacked { layer: 1, size: 3 << 20, devices: 2 },
-            FetchProgress::Unpacked { layer: 7, size: 0, devices: 0 },
+            Progress::Resolving { reference: "web:1".parse().unwrap(), endpoint: "registry.lan\u{1b}[2J".into() },
+            Progress::Retrying { reason: "connection refused".into(), attempt: 1, wait: 1500 },
+            Progress::Image { digest: layer('c').digest, layers: vec![layer('a'), layer('b')] },
+            Progress::Present { layer: 0 },
+            Progress::Layer { layer: 1, done: 1 },
+            Progress::Layer { layer: 1, done: 2 },
+            Progress::Unpacked { layer: 1, size: 3 << 20, devices: 2 },
+            Progress::Unpacked { layer: 7, size: 0, devices: 0 },
         ];
         let (mut lines, mut written) = (Lines::default(), Vec::new());
         for event in &events {
-            lines.show(&image, event, &mut |line| written.push(line.to_owned()));
+            lines.show("web:1", event, &mut |line| written.push(line.to_owned()));
         }
         let expected = [
             "web:1: asking registry.lan\\u{1b}[2J".to_owned(),

@@ -11,7 +11,7 @@ use self::bars::Bars;
 use self::lines::Lines;
 use super::args::Format;
 use super::output::{self, note};
-use crate::ops::{Digest, FetchProgress, ImageReference};
+use crate::ops::{Digest, Progress};
 
 /// Who is told.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ pub(super) enum Shown {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Event<'a, T> {
-    /// The image's familiar name.
-    pub(super) image: String,
+    /// The image's name, or where it comes from.
+    pub(super) image: &'a str,
     /// What happened.
     #[serde(flatten)]
     pub(super) event: &'a T,
@@ -57,9 +57,9 @@ impl Shown {
         }
     }
 
-    /// Shows one event. Nobody can be told that nobody looks.
-    pub(super) fn show(&mut self, image: &ImageReference, progress: &FetchProgress) {
-        let event = || serde_json::to_string(&Event { image: image.familiar(), event: progress }).unwrap_or_default();
+    /// Shows one event of an image, or of what it comes from. Nobody can be told that nobody looks.
+    pub(super) fn show(&mut self, image: &str, progress: &Progress) {
+        let event = || serde_json::to_string(&Event { image, event: progress }).unwrap_or_default();
         match self {
             Self::Bars(bars) => bars.show(image, progress),
             Self::Lines(lines) => lines.show(image, progress, &mut |line| note(line)),

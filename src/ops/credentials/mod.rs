@@ -11,13 +11,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use self::file::File;
-use self::helper::Helper;
-pub(super) use self::keep::{Kept, erase, keep};
+use self::helper::{Helper, HelperError};
+pub use self::keep::Kept;
+pub(super) use self::keep::{erase, keep};
 pub(super) use self::secret::secret;
 use super::environment::Environment;
 use crate::image::Credentials;
-
-pub use self::helper::HelperError;
 
 /// Amazon's own helper; it calls GetAuthorizationToken.
 const ECR_HELPER: &str = "ecr-login";
