@@ -10,7 +10,7 @@ use super::input::Input;
 use super::output::{self, Output};
 use super::size::bytes;
 use super::table::Table;
-use crate::ops::{Engine, ImageReference, ImageView, Progress};
+use crate::ops::{Engine, ImageReference, ImageView, Job, Progress};
 
 pub(super) fn image(engine: &mut Engine, command: Image, output: Output) -> Result<(), Failure> {
     match command {
@@ -45,7 +45,13 @@ fn reference(name: &str) -> Result<ImageReference, Failure> {
 fn import(engine: &Engine, path: &Path, name: Option<&str>, output: Output) -> Result<(), Failure> {
     let name = name.map(reference).transpose()?;
     let bar = io::stderr().is_terminal();
-    let images = engine.import_image(path, name.as_ref(), &mut |progress| show(&progress, bar))?;
+    let job = Job::Import { path: path.to_owned(), name };
+    let mut layers = 0;
+    let images = engine.fetch_image(&job, &mut |progress| {
+        if bar {
+            show(&progress, &mut layers);
+        }
+    })?;
     if bar {
         draw("");
     }
@@ -54,18 +60,18 @@ fn import(engine: &Engine, path: &Path, name: Option<&str>, output: Output) -> R
 }
 
 /// One line that is written over on a terminal; nothing for programs, for whom the result is enough.
-fn show(progress: &Progress<'_>, bar: bool) {
-    if !bar {
-        return;
-    }
+fn show(progress: &Progress, of: &mut usize) {
     let line = match progress {
-        Progress::Image { layers, .. } => format!("{layers} layers"),
-        Progress::Shared { number, of } => format!("layer {number}/{of}: already here"),
-        Progress::Layer { number, of, done, total } => {
-            let filled = usize::try_from(done * 20 / (*total).max(1)).unwrap_or(20).min(20);
-            format!("layer {number}/{of} [{:20}] {} of {}", "#".repeat(filled), bytes(*done), bytes(*total))
+        Progress::Image { layers, .. } => {
+            *of = layers.len();
+            format!("{of} layers")
         }
-        Progress::Unpacked { number, of, .. } => format!("layer {number}/{of}: unpacked"),
+        Progress::Resolving { reference, endpoint } => format!("{reference} at {endpoint}"),
+        Progress::Retrying { reason, .. } => format!("trying again: {reason}"),
+        Progress::Present { layer } => format!("layer {}/{of}: already here", layer + 1),
+        Progress::Waiting { layer } => format!("layer {}/{of}: somebody else is at it", layer + 1),
+        Progress::Layer { layer, done } => format!("layer {}/{of}: {}", layer + 1, bytes(*done)),
+        Progress::Unpacked { layer, .. } => format!("layer {}/{of}: unpacked", layer + 1),
     };
     draw(&line);
 }

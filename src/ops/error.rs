@@ -20,9 +20,21 @@ pub enum OpsError {
     /// The image store does not answer.
     #[error(transparent)]
     Images(#[from] ImageStoreError),
-    /// An image cannot be imported.
+    /// An image cannot be fetched.
     #[error(transparent)]
-    Import(#[from] crate::image::ImportError),
+    Fetch(#[from] crate::image::Failure),
+    /// The process that was to fetch an image.
+    #[error("the process that fetches the image")]
+    FetchWorker {
+        /// How it failed.
+        source: io::Error,
+    },
+    /// What was fetched is not published.
+    #[error(transparent)]
+    Publish(#[from] crate::image::PublishError),
+    /// Layers of an image are removed as fast as they are fetched.
+    #[error("layers of the image were removed while it was fetched, again and again: try again")]
+    Restless,
     /// A user file of an image cannot be read.
     #[error(transparent)]
     Lookup(#[from] crate::image::LookupError),

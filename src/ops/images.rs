@@ -1,24 +1,12 @@
 //! Images: what of the image store the callers may do.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use super::{Engine, OpsError};
-use crate::image::{Digest, Image, ImageReference, Progress};
+use crate::image::{Digest, Image, ImageReference};
 use crate::lifecycle::LastStatus;
 
 impl Engine {
-    /// Imports an OCI layout or a docker-archive.
-    pub fn import_image(
-        &self,
-        file: &Path,
-        name: Option<&ImageReference>,
-        progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<Vec<Image>, OpsError> {
-        Ok(self.images()?.import(file, name, progress)?)
-    }
-
     /// All images.
     pub fn list_images(&self) -> Result<Vec<Image>, OpsError> {
         Ok(self.images()?.list()?)
@@ -26,11 +14,13 @@ impl Engine {
 
     /// Removes an image that no task uses which is not stopped.
     pub fn remove_image(&mut self, reference: &ImageReference) -> Result<(), OpsError> {
+        let images = self.images()?;
+        let removing = images.removing()?;
         let tasks = self.tasks()?;
         let running = tasks.iter().filter(|record| record.state.last_status != LastStatus::Stopped);
         let digests = running.flat_map(|record| record.plan.containers.iter().map(|container| &container.image_digest));
         let in_use: Vec<Digest> = digests.filter_map(|digest| digest.parse().ok()).collect();
-        Ok(self.images()?.remove(reference, &in_use)?)
+        Ok(images.remove(removing, reference, &in_use)?)
     }
 }
 

@@ -6,6 +6,7 @@ pub mod doctor;
 mod engine;
 mod error;
 mod exec;
+mod fetch;
 mod find;
 mod hidden;
 mod images;
@@ -27,7 +28,7 @@ pub use stats::{ContainerUsage, TaskUsage};
 pub use tasks::{TaskList, TaskRecord, Waited};
 
 // What callers need of the bands below, so that they import nothing but this one.
-pub use crate::image::{ImageReference, Progress};
+pub use crate::image::{Failure as FetchFailure, FailureKind, ImageReference, Job, Progress};
 pub use crate::lifecycle::{LastStatus, StopCode};
 pub use crate::logs::{
     Bytes, Line as LogLine, Prefix, Query as LogQuery, Show, Stream as LogStream, Style as LogStyle, Times, Until,
