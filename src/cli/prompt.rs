@@ -59,7 +59,8 @@ fn line(interrupts: &Interrupts) -> Result<String, Failure> {
     let stdin = io::stdin();
     let mut answer = Vec::new();
     loop {
-        let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN), PollFd::new(interrupts.as_fd(), PollFlags::POLLIN)];
+        let mut fds =
+            [PollFd::new(stdin.as_fd(), PollFlags::POLLIN), PollFd::new(interrupts.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::NONE) {
             Err(nix::errno::Errno::EINTR) => continue,
             polled => polled?,

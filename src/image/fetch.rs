@@ -40,12 +40,16 @@ enum From {
 impl Fetch {
     /// Opens what a job needs. `images` is the store's directory, `source` what is imported.
     pub fn open(job: Job, source: Option<File>, images: &Path, tell: Tell) -> Result<Self, FetchError> {
-        let staging = Staging::open(images)
-            .map_err(|source| FetchError::Staging { act: "make directories", path: images.into(), source })?;
+        let staging = Staging::open(images).map_err(|source| FetchError::Staging {
+            act: "make directories",
+            path: images.into(),
+            source,
+        })?;
         let from = match job {
             Job::Pull(_) => todo!(),
             Job::Import { path, name } => {
-                let missing = || super::source::SourceError::Open { path: path.clone(), source: io::ErrorKind::NotFound.into() };
+                let missing =
+                    || super::source::SourceError::Open { path: path.clone(), source: io::ErrorKind::NotFound.into() };
                 From::File { file: source.ok_or_else(missing)?, path, name }
             }
         };
@@ -74,7 +78,13 @@ impl Fetch {
                 let names = naming::imported(&path, &found, name.as_ref())?;
                 let parallel = std::thread::available_parallelism().map_or(1, usize::from);
                 let open = |layer: &LayerBlob| source.blob(&layer.name).map_err(io::Error::other);
-                let layers = Layers { what: &what, staging: &self.staging, parallel, limits: Limits::default(), tell: &*self.tell };
+                let layers = Layers {
+                    what: &what,
+                    staging: &self.staging,
+                    parallel,
+                    limits: Limits::default(),
+                    tell: &*self.tell,
+                };
                 let staged = found.into_iter().zip(names).map(|(image, names)| {
                     told(&*self.tell, &image);
                     layers.fetch(&image.layers, &open)?;

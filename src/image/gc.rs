@@ -124,8 +124,7 @@ impl ImageStore {
     pub(crate) fn sweep(&self, _: &StoreLock, index: &Index, keep: Keep) -> Result<Swept, StoreError> {
         let removed = self.dir().join("removed");
         let removed = Removed::new(&removed).map_err(io_error("make a directory in", &removed))?;
-        let layers: HashSet<String> =
-            index.images.iter().flat_map(|record| &record.layers).map(Digest::hex).collect();
+        let layers: HashSet<String> = index.images.iter().flat_map(|record| &record.layers).map(Digest::hex).collect();
         let blobs = index.images.iter().flat_map(|record| [&record.digest, &record.config]).map(Digest::hex).collect();
         let mut bytes = self.unnamed(&layers)?;
         for (name, kept) in [("layers", &layers), ("blobs/sha256", &blobs)] {

@@ -9,6 +9,7 @@ use super::config::{ConfigError, Configuration, Platform};
 use super::digest::{Digest, DigestError};
 use super::document::{DOCUMENT_MAX, Document, Documents, MANIFESTS_MAX, choose, found, json};
 use super::layer::LayerBlob;
+use super::request::FailureKind;
 use super::source::{Source, SourceError};
 
 /// The most bytes that the documents of all images of one source may have together: they are in memory at once.
@@ -97,6 +98,17 @@ pub enum ManifestError {
     /// Nothing.
     #[error("no image in it")]
     Nothing,
+}
+
+impl ManifestError {
+    /// What kind of failure it is for who asked for the image.
+    pub(crate) fn kind(&self) -> FailureKind {
+        match self {
+            Self::Source(_) | Self::Format | Self::Nothing => FailureKind::Source,
+            Self::Platform { .. } => FailureKind::Platform,
+            _ => FailureKind::Content,
+        }
+    }
 }
 
 /// An image of a source, its layers still to be read.
@@ -207,7 +219,8 @@ pub(crate) fn layers(
     if parts.len() != diff_ids.len() {
         return Err(ManifestError::Layers { name: name.into(), layers: parts.len(), diff_ids: diff_ids.len() });
     }
-    let layer = |(Part { name, digest, size }, diff_id): (_, &Digest)| LayerBlob { name, digest, size, diff_id: *diff_id };
+    let layer =
+        |(Part { name, digest, size }, diff_id): (_, &Digest)| LayerBlob { name, digest, size, diff_id: *diff_id };
     Ok(parts.into_iter().zip(diff_ids).map(layer).collect())
 }
 

@@ -5,13 +5,14 @@ mod compress;
 mod config;
 mod digest;
 mod document;
-#[cfg(test)]
-mod hostile;
 mod fetch;
 mod gc;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod importing;
 mod index;
+mod inspect;
 mod layer;
 mod lookup;
 mod manifest;
@@ -30,12 +31,14 @@ mod tarball;
 mod testing;
 mod trail;
 mod unpack;
+mod usage;
 
 pub use config::{ConfigError, ImageConfig, Platform};
 pub use digest::{Digest, DigestError};
 pub use fetch::{Fetch, FetchError, Tell};
 pub use gc::{Prune, Pruned, Removing, Using};
 pub use index::{IndexError, Origin};
+pub use inspect::{ImageDetail, LayerDetail};
 pub use layer::LayerError;
 pub use lookup::LookupError;
 pub use manifest::ManifestError;
@@ -51,3 +54,4 @@ pub use source::SourceError;
 pub use store::{Image, ImageStore, StoreError};
 pub use tarball::TarError;
 pub use unpack::UnpackError;
+pub use usage::{ImageUsage, Usage};

@@ -13,7 +13,7 @@ use nix::unistd::syncfs;
 
 use super::config::Configuration;
 use super::digest::Digest;
-use super::document::{Document, DOCUMENT_MAX, digest_of, is_image};
+use super::document::{DOCUMENT_MAX, Document, digest_of, is_image};
 use super::index::{Index, Origin, Record};
 use super::manifest::{ManifestError, check_platform};
 use super::reference::ImageReference;
@@ -200,9 +200,10 @@ fn settle_layers(
 ) -> Result<Option<()>, PublishError> {
     let mut below: Vec<OwnedFd> = Vec::new();
     for (chain, diff_id) in image.chains.iter().zip(&image.configuration.diff_ids) {
-        let failed = |act| io_error(act, &store.layer(chain));
+        let path = store.layer(chain);
+        let failed = |act| io_error(act, &path);
         let root = match staged.iter().find(|(other, _)| other == chain) {
-            None => match File::open(store.layer(chain).join("fs")) {
+            None => match File::open(path.join("fs")) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 root => root.map(OwnedFd::from).map_err(failed("open the layer")),
             },

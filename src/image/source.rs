@@ -104,11 +104,7 @@ enum Member {
 impl Source {
     /// Looks into a directory or an archive that was opened as `path`. What is compressed, or cannot be read twice, is
     /// first copied to the file that `spool` gives.
-    pub(crate) fn of(
-        file: File,
-        path: &Path,
-        spool: impl FnOnce() -> io::Result<File>,
-    ) -> Result<Self, SourceError> {
+    pub(crate) fn of(file: File, path: &Path, spool: impl FnOnce() -> io::Result<File>) -> Result<Self, SourceError> {
         let failed = |source: io::Error| SourceError::Open { path: path.into(), source };
         let kind = file.metadata().map_err(failed)?.file_type();
         if kind.is_dir() {
@@ -221,11 +217,7 @@ impl Read for Blob {
 }
 
 /// Copies a stream, uncompressed.
-fn spooled(
-    file: File,
-    path: &Path,
-    spool: impl FnOnce() -> io::Result<File>,
-) -> Result<File, SourceError> {
+fn spooled(file: File, path: &Path, spool: impl FnOnce() -> io::Result<File>) -> Result<File, SourceError> {
     let failed = |source: io::Error| SourceError::Spool { path: path.into(), source };
     let mut copy = spool().map_err(failed)?;
     let mut stream = Decoder::new(BufReader::with_capacity(128 << 10, file)).map_err(failed)?;

@@ -83,7 +83,8 @@ impl Staging {
         let staging = dir(&path)?;
         let layers = open_beneath(staging.as_fd(), "layers", DIRECTORY)?;
         // For looks alone: a fetch may not open anything below it.
-        let published = open(&images.join("layers"), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+        let published =
+            open(&images.join("layers"), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
         Ok(Self { path, dir: staging, layers, published })
     }
 
@@ -111,7 +112,11 @@ impl Staging {
 
     /// Whether the store has the layer of this chain id.
     pub(crate) fn is_published(&self, chain: &Digest) -> io::Result<bool> {
-        match fstatat(&self.published, Path::new(&chain.hex()).join("layer.json").as_path(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+        match fstatat(
+            &self.published,
+            Path::new(&chain.hex()).join("layer.json").as_path(),
+            AtFlags::AT_SYMLINK_NOFOLLOW,
+        ) {
             Ok(_) => Ok(true),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(false),
             Err(errno) => Err(errno.into()),
@@ -210,10 +215,11 @@ enum Locked {
 impl StagedLayer {
     /// What was unpacked; `None` if it is not complete.
     pub(crate) fn record(&self) -> io::Result<Option<LayerRecord>> {
-        let file = match open_beneath(self.dir.as_fd(), COMPLETE, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW) {
-            Err(Errno::ENOENT) => return Ok(None),
-            file => File::from(file?),
-        };
+        let file =
+            match open_beneath(self.dir.as_fd(), COMPLETE, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW) {
+                Err(Errno::ENOENT) => return Ok(None),
+                file => File::from(file?),
+            };
         let mut text = Vec::new();
         file.take(RECORD_MAX).read_to_end(&mut text)?;
         Ok(Some(serde_json::from_slice(&text)?))

@@ -145,7 +145,8 @@ impl ImageStore {
         self.image(&record)
     }
 
-    pub(crate) fn dir(&self) -> &Path {
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 

@@ -136,7 +136,8 @@ mod tests {
     fn credentials_are_where_docker_and_podman_keep_them() {
         let files = |variables: &[(&'static str, &str)]| Environment::of(variables.iter().copied()).credential_files();
         assert_eq!(files(&[]), [Path::new("/root/.docker/config.json"), Path::new(PODMAN)]);
-        let told = [("REGISTRY_AUTH_FILE", "/a.json"), ("DOCKER_CONFIG", "/d"), ("HOME", "/h"), ("XDG_RUNTIME_DIR", "/x")];
+        let told =
+            [("REGISTRY_AUTH_FILE", "/a.json"), ("DOCKER_CONFIG", "/d"), ("HOME", "/h"), ("XDG_RUNTIME_DIR", "/x")];
         let found = files(&told);
         assert_eq!(found, [Path::new("/a.json"), Path::new("/d/config.json"), Path::new("/x/containers/auth.json")]);
     }

@@ -51,10 +51,12 @@ impl Engine {
 /// Opens what is imported.
 fn source(job: &Job) -> Result<Option<File>, OpsError> {
     let Job::Import { path, .. } = job else { return Ok(None) };
-    let failed = |error| OpsError::Fetch(Failure {
-        kind: FailureKind::Source,
-        message: format!("import: open {}: {error}", path.display()),
-    });
+    let failed = |error| {
+        OpsError::Fetch(Failure {
+            kind: FailureKind::Source,
+            message: format!("import: open {}: {error}", path.display()),
+        })
+    };
     File::open(path).map(Some).map_err(failed)
 }
 

@@ -23,12 +23,12 @@ mod tasks;
 mod view;
 mod vpc;
 
+pub use credentials::Kept;
 pub use engine::Engine;
 pub use error::OpsError;
 pub use exec::ExecOptions;
 pub use hidden::hidden_command;
 pub use images::ImageView;
-pub use credentials::Kept;
 pub use login::Registry;
 pub use logs::Followed;
 pub use provide::TaskImages;

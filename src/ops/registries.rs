@@ -188,7 +188,8 @@ mod tests {
 
     fn request(image: &str, settings: &str, own: Option<Credentials>) -> PullRequest {
         let home = home();
-        let environment = Environment::of([("DOCKER_CONFIG", home.path().to_str().unwrap()), ("XDG_RUNTIME_DIR", "/x")]);
+        let environment =
+            Environment::of([("DOCKER_CONFIG", home.path().to_str().unwrap()), ("XDG_RUNTIME_DIR", "/x")]);
         let settings: ImageSettings = toml::from_str(settings).unwrap();
         let registries = Registries::new(&settings, &environment).unwrap();
         registries.request(&image.parse().unwrap(), own).unwrap()
@@ -249,7 +250,8 @@ mod tests {
 
     #[test]
     fn amazons_registry_can_be_a_local_one() {
-        let request = request(&format!("{ECR}/web:1"), &format!("[mirrors]\n'{ECR}' = ['http://127.0.0.1:5000']"), None);
+        let request =
+            request(&format!("{ECR}/web:1"), &format!("[mirrors]\n'{ECR}' = ['http://127.0.0.1:5000']"), None);
         assert_eq!(request.endpoints[0].url, "http://127.0.0.1:5000");
         assert_eq!(request.endpoints[1].url, format!("https://{ECR}"));
     }

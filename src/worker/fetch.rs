@@ -50,7 +50,7 @@ pub enum Said {
 }
 
 /// Fetches.
-pub fn run() -> Result<(), Box<dyn std::error::Error>> {
+pub fn run() -> io::Result<()> {
     nix::sys::stat::umask(Mode::from_bits_truncate(0o077));
     let order: Order = serde_json::from_reader(io::stdin().lock())?;
     let source = match &order.job {
@@ -61,12 +61,10 @@ pub fn run() -> Result<(), Box<dyn std::error::Error>> {
         // Whoever listened is gone, and so are we: by SIGPIPE, or by the signal that ends us with our parent.
         let _ = say(&Said::Progress(progress));
     });
-    let said = match fetch(order, source, tell) {
-        Ok(Ok(staged)) => Said::Staged(staged),
-        Ok(Err(error)) => Said::Failed(Failure::from(&error)),
-        Err(error) => return Err(error.into()),
-    };
-    Ok(say(&said)?)
+    say(&match fetch(order, source, tell)? {
+        Ok(staged) => Said::Staged(staged),
+        Err(error) => Said::Failed(Failure::from(&error)),
+    })
 }
 
 fn inherited_source() -> File {

@@ -21,11 +21,13 @@ pub enum Image {
         quiet: bool,
     },
     /// Show all that is known of images, in JSON
-    #[command(after_help = "The answer is a list: names, digests, platform, layers with their sizes, and the image's own \
+    #[command(
+        after_help = "The answer is a list: names, digests, platform, layers with their sizes, and the image's own \
         configuration.\n\n\
         Examples:\n  \
         berth image inspect nginx | jq '.[].config'\n  \
-        berth image inspect nginx | jq -r '.[].layers[] | \"\\(.size)\\t\\(.chainId)\"'")]
+        berth image inspect nginx | jq -r '.[].layers[] | \"\\(.size)\\t\\(.chainId)\"'"
+    )]
     Inspect {
         /// Names or digests
         #[arg(required = true, value_name = "IMAGE")]
@@ -61,17 +63,21 @@ pub enum Image {
     /// Log in to a registry: check a name and a password there, and keep them
     Login(Login),
     /// Forget the name and password for a registry
-    #[command(after_help = "What other programs keep (podman's auth.json) stays.\n\nExamples:\n  berth image logout ghcr.io")]
+    #[command(
+        after_help = "What other programs keep (podman's auth.json) stays.\n\nExamples:\n  berth image logout ghcr.io"
+    )]
     Logout {
         /// The registry: docker.io, ghcr.io, registry.lan:5000
         #[arg(value_name = "REGISTRY", value_hint = ValueHint::Hostname)]
         registry: String,
     },
     /// Show what images take of the disk, and what could be had back
-    #[command(after_help = "SHARED is what several images have in common and is on the disk once. RECLAIMABLE is what \
+    #[command(
+        after_help = "SHARED is what several images have in common and is on the disk once. RECLAIMABLE is what \
         `berth image prune -a` would remove.\n\nExamples:\n  \
         berth image df\n  \
-        berth image df --format json | jq .reclaimable")]
+        berth image df --format json | jq .reclaimable"
+    )]
     Df,
 }
 
@@ -156,15 +162,13 @@ pub struct Save {
 
 /// `berth image login`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The name and password are kept where docker keeps them: with the credential helper of \
+#[command(after_help = "The name and password are kept where docker keeps them: with the credential helper of \
     ~/.docker/config.json (credHelpers, credsStore) if there is one, else in that file, in the clear for whoever can read it \
     (it is closed to all but its owner). $DOCKER_CONFIG names another directory.\n\n\
     Examples:\n  \
     berth image login ghcr.io\n  \
     berth image login -u me --password-stdin registry.lan:5000 < password\n  \
-    aws ecr get-login-password | berth image login -u AWS --password-stdin 123456789012.dkr.ecr.eu-west-1.amazonaws.com"
-)]
+    aws ecr get-login-password | berth image login -u AWS --password-stdin 123456789012.dkr.ecr.eu-west-1.amazonaws.com")]
 pub struct Login {
     /// The name [default: it is asked for]
     #[arg(short, long, value_name = "NAME")]

@@ -33,10 +33,8 @@ pub(super) fn prune(engine: &mut Engine, args: &Prune, output: Output) -> Result
         return Err(Failure::Silent);
     }
     let pruned = engine.prune_images(which)?;
-    let pruned = Pruned {
-        images: pruned.images.iter().map(ops::ImageReference::familiar).collect(),
-        reclaimed: pruned.bytes,
-    };
+    let pruned =
+        Pruned { images: pruned.images.iter().map(ops::ImageReference::familiar).collect(), reclaimed: pruned.bytes };
     output.print(&pruned, table)?;
     if io::stdout().is_terminal() {
         note(&format!("{} are free again", bytes(pruned.reclaimed)));

@@ -46,7 +46,9 @@ impl Lines {
 
     fn begin(&mut self, image: &str, layer: usize, write: &mut dyn FnMut(&str)) {
         let layers = self.layers.get_mut(image);
-        if let Some((known, begun)) = layers.and_then(|layers| layers.get_mut(layer)).filter(|(_, begun)| *begun == Begun::No) {
+        if let Some((known, begun)) =
+            layers.and_then(|layers| layers.get_mut(layer)).filter(|(_, begun)| *begun == Begun::No)
+        {
             *begun = Begun::Yes;
             write(&format!("{}: fetching {}", short(&known.digest), bytes(known.size)));
         }

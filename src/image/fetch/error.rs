@@ -155,6 +155,12 @@ fn chain(error: &dyn Error) -> String {
 /// Whether the file system was full, or its owner's share of it.
 fn no_space(error: &(dyn Error + 'static)) -> bool {
     let full = |code: i32| matches!(Errno::from_raw(code), Errno::ENOSPC | Errno::EDQUOT);
-    let errors = std::iter::successors(Some(error), |error| error.source());
-    errors.filter_map(|error| error.downcast_ref::<io::Error>()).filter_map(io::Error::raw_os_error).any(full)
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref().and_then(io::Error::raw_os_error).is_some_and(full) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }

@@ -29,11 +29,8 @@ fn own(path: &Path, image: &Found) -> Result<Vec<ImageReference>, FetchError> {
         return Err(FetchError::NoName(path.into()));
     }
     let name = |name: &String| {
-        let reference = name.parse().map_err(|source| FetchError::BadName {
-            path: path.into(),
-            name: name.clone(),
-            source,
-        })?;
+        let reference =
+            name.parse().map_err(|source| FetchError::BadName { path: path.into(), name: name.clone(), source })?;
         recorded(path, &reference, &image.digest)
     };
     image.names.iter().map(name).collect()

@@ -69,12 +69,16 @@ impl File {
     pub(super) fn helper(&self, registry: &str) -> Option<&str> {
         let helpers = &self.content.cred_helpers;
         let own = helpers.iter().find(|(key, _)| key::fit(key, registry, "").is_some());
-        own.map(|(_, name)| name).or(Some(&self.content.creds_store)).filter(|name| !name.is_empty()).map(String::as_str)
+        own.map(|(_, name)| name)
+            .or(Some(&self.content.creds_store))
+            .filter(|name| !name.is_empty())
+            .map(String::as_str)
     }
 
     /// What stands in the file itself.
     pub(super) fn credentials(&self, registry: &str, repository: &str) -> Result<Option<Credentials>, CredentialError> {
-        let fitting = self.content.auths.iter().filter_map(|(key, auth)| Some((key::fit(key, registry, repository)?, key, auth)));
+        let fitting =
+            self.content.auths.iter().filter_map(|(key, auth)| Some((key::fit(key, registry, repository)?, key, auth)));
         let Some((_, key, auth)) = fitting.max_by_key(|(fit, ..)| *fit) else { return Ok(None) };
         if !auth.identitytoken.is_empty() {
             return Ok(Some(Credentials::Identity(auth.identitytoken.clone())));

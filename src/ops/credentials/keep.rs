@@ -66,11 +66,7 @@ fn same(key: &str, registry: &str) -> bool {
     key::fit(key, registry, "").is_some()
 }
 
-fn helper(
-    environment: &Environment,
-    path: &Path,
-    registry: &str,
-) -> Result<Option<(String, Helper)>, CredentialError> {
+fn helper(environment: &Environment, path: &Path, registry: &str) -> Result<Option<(String, Helper)>, CredentialError> {
     let Some(file) = File::read(path)? else { return Ok(None) };
     let Some(name) = file.helper(registry) else { return Ok(None) };
     let helper = Helper::find(environment, name);
@@ -87,7 +83,11 @@ fn change(path: &Path, change: impl FnOnce(&mut Map<String, Value>)) -> Result<(
     change(auths);
     let mut text = serde_json::to_string_pretty(&content).map_err(|error| wrong(path, error.to_string()))?;
     text.push('\n');
-    replace(path, text.as_bytes()).map_err(|source| CredentialError::Io { verb: "write", path: path.to_owned(), source })
+    replace(path, text.as_bytes()).map_err(|source| CredentialError::Io {
+        verb: "write",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Writes a file whole. Behind a symbolic link, the file that it leads to.

@@ -19,7 +19,8 @@ pub(super) fn fit(key: &str, registry: &str, repository: &str) -> Option<usize> 
         None => key.split_once('/').unwrap_or((key, "")),
     };
     let path = if matches!(path, "v1" | "v1/" | "v2" | "v2/") { "" } else { path };
-    let within = path.is_empty() || repository.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let within =
+        path.is_empty() || repository.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     (canonical(host) == canonical(registry) && within).then(|| host.len() + path.len())
 }
 
@@ -34,7 +35,9 @@ mod tests {
 
     #[test]
     fn the_registry_of_docker_has_many_names() {
-        for key in ["https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io", "docker.io/v1/"] {
+        for key in
+            ["https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io", "docker.io/v1/"]
+        {
             assert!(fit(key, "docker.io", "library/nginx").is_some(), "{key}");
         }
         assert_eq!(of("docker.io"), "https://index.docker.io/v1/");

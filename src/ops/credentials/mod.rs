@@ -3,8 +3,8 @@
 
 mod file;
 mod helper;
-mod key;
 mod keep;
+mod key;
 mod secret;
 
 use std::io;

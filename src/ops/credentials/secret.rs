@@ -59,7 +59,9 @@ fn read(path: &Path) -> Result<Option<Secret>, CredentialError> {
     let io = |source| CredentialError::Io { verb: "read", path: path.to_owned(), source };
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         file => file.map_err(io)?,
     };
     let metadata = file.metadata().map_err(io)?;
@@ -101,7 +103,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         put(directory.path(), "team/hub-secret", r#"{"username":"me","password":"p","more":1}"#, 0o600);
         let expected = Credentials::Basic { username: "me".into(), password: "p".into() };
-        for parameter in ["team/hub-secret".into(), format!("{ARN}team/hub-secret-a1B2c3"), format!("{ARN}team/hub-secret")] {
+        for parameter in
+            ["team/hub-secret".into(), format!("{ARN}team/hub-secret-a1B2c3"), format!("{ARN}team/hub-secret")]
+        {
             assert_eq!(secret(directory.path(), &parameter).unwrap(), expected, "{parameter}");
         }
     }

@@ -147,7 +147,8 @@ fn amazons_registries_are_asked_of_amazons_helper_where_it_is_installed() {
 
 #[test]
 fn what_is_kept_in_the_file_is_found_again_and_all_else_stays() {
-    let home = Home::new(&json!({"currentContext": "x", "auths": {"docker.io": {"auth": "old"}, "a.lan": {"auth": "YTpi"}}}));
+    let home =
+        Home::new(&json!({"currentContext": "x", "auths": {"docker.io": {"auth": "old"}, "a.lan": {"auth": "YTpi"}}}));
     assert_eq!(keep(&home.environment(), "docker.io", "me", "new:pass").unwrap(), Kept::File(home.config()));
     assert_eq!(home.find("docker.io"), basic("me", "new:pass"));
     assert_eq!(home.find("a.lan"), basic("a", "b"));
