@@ -123,8 +123,8 @@ pub struct Container {
 #[expect(missing_docs, reason = "the names are ECS's members of Task")]
 pub struct Times {
     pub created_at: Timestamp,
-    pub pull_started_at: Option<Timestamp>,
-    pub pull_stopped_at: Option<Timestamp>,
+    pub pull_started_at: Timestamp,
+    pub pull_stopped_at: Timestamp,
     pub connectivity_at: Option<Timestamp>,
     pub started_at: Option<Timestamp>,
     pub stopping_at: Option<Timestamp>,
@@ -152,8 +152,9 @@ pub struct TaskState {
 }
 
 impl TaskState {
-    /// The state of a task that has just been committed.
-    pub fn new(containers: &[ContainerPlan], created_at: Timestamp) -> Self {
+    /// The state of a task that has just been committed. Its images were asked for when it was created, and were there, or
+    /// given up, at `pulled_at`.
+    pub fn new(containers: &[ContainerPlan], created_at: Timestamp, pulled_at: Timestamp) -> Self {
         let place = |name: &String| containers.iter().position(|other| other.name == *name);
         let fresh = |plan: &ContainerPlan| Container {
             name: plan.name.clone(),
@@ -174,8 +175,8 @@ impl TaskState {
             containers: containers.iter().map(fresh).collect(),
             times: Times {
                 created_at,
-                pull_started_at: None,
-                pull_stopped_at: None,
+                pull_started_at: created_at,
+                pull_stopped_at: pulled_at,
                 connectivity_at: None,
                 started_at: None,
                 stopping_at: None,

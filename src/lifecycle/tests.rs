@@ -27,7 +27,7 @@ fn container(name: &str, essential: bool, depends_on: &[usize]) -> Container {
 }
 
 fn task(containers: Vec<Container>) -> TaskState {
-    let mut task = TaskState::new(&[], Timestamp(0));
+    let mut task = TaskState::new(&[], Timestamp(0), Timestamp(0));
     task.containers = containers;
     task
 }

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
-use super::{Engine, OpsError};
+use super::OpsError;
 use crate::image::{Failure, FailureKind, Image, ImageStore, Job, Progress, Staged};
 use crate::sys;
 use crate::sys::child::{self, Otherwise, Which};
@@ -23,29 +23,30 @@ const ATTEMPTS: usize = 5;
 /// The longest line that a worker says, in bytes: the documents of all images of one source, escaped.
 const LINE_MAX: u64 = 64 << 20;
 
-impl Engine {
-    /// Fetches what a job says and gives back the images that now have the names it says.
-    pub fn fetch_image(&self, job: &Job, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Image>, OpsError> {
-        let images = self.images()?;
-        images.clean()?;
-        let source = source(job)?;
-        // What is read once cannot be read again.
-        let attempts = if source.as_ref().is_none_or(is_seekable) { ATTEMPTS } else { 1 };
-        for _ in 0..attempts {
-            let staged = match worker(&images, job, source.as_ref(), progress) {
-                Ok(staged) => staged,
-                Err(error) => {
-                    // What it has not completed only fills the disk. If this fails, the first error is the one to show.
-                    let _ = images.clean();
-                    return Err(error);
-                }
-            };
-            if let Some(images) = images.publish(job, &staged)? {
-                return Ok(images);
+/// Fetches what a job says and gives back the images that now have the names it says.
+pub(super) fn fetch(
+    images: &ImageStore,
+    job: &Job,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Vec<Image>, OpsError> {
+    images.clean()?;
+    let source = source(job)?;
+    // What is read once cannot be read again.
+    let attempts = if source.as_ref().is_none_or(is_seekable) { ATTEMPTS } else { 1 };
+    for _ in 0..attempts {
+        let staged = match worker(images, job, source.as_ref(), progress) {
+            Ok(staged) => staged,
+            Err(error) => {
+                // What it has not completed only fills the disk. If this fails, the first error is the one to show.
+                let _ = images.clean();
+                return Err(error);
             }
+        };
+        if let Some(images) = images.publish(job, &staged)? {
+            return Ok(images);
         }
-        Err(OpsError::Restless)
     }
+    Err(OpsError::Restless)
 }
 
 /// Opens what is imported.

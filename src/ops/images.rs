@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::fetch::fetch;
 use super::{Engine, OpsError};
 use crate::image::{Digest, Image, ImageReference, Job, Progress, Prune, Pruned};
 use crate::lifecycle::LastStatus;
@@ -16,7 +17,7 @@ impl Engine {
         name: Option<ImageReference>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<Image>, OpsError> {
-        self.fetch_image(&Job::Import { path: path.to_owned(), name }, progress)
+        fetch(&self.images()?, &Job::Import { path: path.to_owned(), name }, progress)
     }
 
     /// All images.

@@ -1,7 +1,11 @@
 //! The images of a task before it is planned: those that are here, those that a registry is asked for, and the reason if
 //! one cannot be had. A step of its own before `run`, so that a person can watch the pulls, and end them.
 
+use std::panic::resume_unwind;
+use std::sync::mpsc;
+
 use super::config::PullBehavior;
+use super::pull::{PullError, Puller};
 use super::{Engine, OpsError, RunOptions};
 use crate::ecs::{ContainerDefinition, TaskDefinition};
 use crate::image::{Image, ImageReference, ImageStore, Origin, Progress, Using};
@@ -83,27 +87,28 @@ impl Engine {
         Err(OpsError::Restless)
     }
 
-    /// Pulls what is not here or is to be asked for.
+    /// Pulls what is not here or is to be asked for, all at once. The first container's failure is the task's.
     fn bring(
         &self,
         images: &ImageStore,
         wanted: &mut [Wanted],
         progress: &mut dyn FnMut(&ImageReference, Progress),
     ) -> Result<Result<(), Missing>, OpsError> {
-        for Wanted { reference, container, parameter, asked } in wanted {
-            let here = images.resolve(reference)?;
-            if here.as_ref().is_some_and(|image| *asked || !self.asks(image, reference)) {
-                continue;
+        let mut pulled = Vec::new();
+        for one in wanted.iter_mut() {
+            let here = images.resolve(&one.reference)?;
+            if here.as_ref().is_none_or(|image| !one.asked && self.asks(image, &one.reference)) {
+                pulled.push((one, here.is_some()));
             }
-            let pulled = self.pull(reference, *parameter, &mut |step| progress(reference, step));
-            let behavior = self.config.image.pull_behavior;
-            match pulled {
-                Err(error) if here.is_none() || behavior != PullBehavior::Default => {
-                    return Ok(Err(Missing { container: *container, reason: error.reason(reference) }));
-                }
-                // A registry that does not answer stops no task whose image is here.
-                Ok(_) | Err(_) => *asked = true,
+        }
+        let results = together(self.puller(), &pulled, progress);
+        for ((one, is_here), result) in pulled.into_iter().zip(results) {
+            // A registry that does not answer stops no task whose image is here.
+            let will_do = is_here && self.config.image.pull_behavior == PullBehavior::Default;
+            if let Some(error) = result.err().filter(|_| !will_do) {
+                return Ok(Err(Missing { container: one.container, reason: error.reason(&one.reference) }));
             }
+            one.asked = true;
         }
         Ok(Ok(()))
     }
@@ -120,6 +125,28 @@ impl Engine {
             PullBehavior::Default | PullBehavior::Always => may_differ,
         }
     }
+}
+
+/// Pulls images side by side, each in a thread of its own, and tells of their progress in this one.
+fn together(
+    puller: Puller,
+    pulled: &[(&mut Wanted, bool)],
+    progress: &mut dyn FnMut(&ImageReference, Progress),
+) -> Vec<Result<Image, PullError>> {
+    std::thread::scope(|scope| {
+        let (tell, told) = mpsc::channel();
+        let threads = pulled.iter().map(|(one, _)| {
+            let (reference, parameter, tell) = (one.reference.clone(), one.parameter, tell.clone());
+            scope.spawn(move || {
+                // Whoever listens does so until all have ended.
+                puller.pull(&reference, parameter, &mut |step| drop(tell.send((reference.clone(), step))))
+            })
+        });
+        let threads: Vec<_> = threads.collect();
+        drop(tell);
+        told.iter().for_each(|(reference, step)| progress(&reference, step));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 fn now() -> Timestamp {

@@ -3,11 +3,14 @@
 
 mod reason;
 
+use super::config::ImageSettings;
 use super::credentials::{CredentialError, is_ecr, secret};
 use super::environment::Environment;
+use super::fetch::fetch;
 use super::registries::{Registries, RegistryError};
 use super::{Engine, OpsError};
-use crate::image::{Failure, Image, ImageReference, Job, Progress};
+use crate::image::{Failure, Image, ImageReference, ImageStore, Job, Progress};
+use crate::plan::Layout;
 
 /// Why an image was not pulled.
 #[derive(Debug, thiserror::Error)]
@@ -54,22 +57,36 @@ impl Engine {
         reference: &ImageReference,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Image, OpsError> {
-        let pulled = self.pull(reference, None, progress);
+        let pulled = self.puller().pull(reference, None, progress);
         pulled.map_err(|source| OpsError::Pull { image: reference.familiar(), source: Box::new(source) })
     }
 
-    /// The same with the credentials of a secret (`credentialsParameter`), if one is named.
+    pub(super) fn puller(&self) -> Puller<'_> {
+        Puller { layout: &self.layout, settings: &self.config.image }
+    }
+}
+
+/// What a pull needs of an engine; several threads may have it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Puller<'a> {
+    layout: &'a Layout,
+    settings: &'a ImageSettings,
+}
+
+impl Puller<'_> {
+    /// Pulls an image, with the credentials of a secret (`credentialsParameter`) if one is named.
     pub(super) fn pull(
-        &self,
+        self,
         reference: &ImageReference,
         parameter: Option<&str>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Image, PullError> {
         let own = parameter.map(|parameter| secret(&self.layout.secrets(), parameter)).transpose();
         let environment = Environment::of_caller();
-        let registries = Registries::new(&self.config.image, &environment)?;
+        let registries = Registries::new(self.settings, &environment)?;
         let request = registries.request(reference, own.map_err(PullError::Secret)?)?;
-        let images = self.fetch_image(&Job::Pull(request), progress)?;
+        let images = ImageStore::open(&self.layout.images()).map_err(OpsError::from)?;
+        let images = fetch(&images, &Job::Pull(request), progress)?;
         let image = images.into_iter().next();
         image.ok_or_else(|| OpsError::NotFetched { image: reference.familiar() }.into())
     }

@@ -35,9 +35,6 @@ pub struct RunOptions {
     pub pinned: BTreeMap<String, Digest>,
 }
 
-/// When a task's images were asked for, and when they were there or given up.
-type PullTimes = (Timestamp, Timestamp);
-
 /// What a task is planned into.
 struct Surroundings {
     vpc: Vpc,
@@ -59,11 +56,10 @@ impl Engine {
         images: TaskImages,
         options: &RunOptions,
     ) -> Result<TaskRecord, OpsError> {
-        let names = names(definition, options, images.started_at);
-        let times = (images.started_at, images.stopped_at);
+        let names = names(definition, options, &images);
         match images.outcome {
-            Ok(present) => self.start(definition, &present, times, names),
-            Err(missing) => self.record_unstarted(definition, missing, times, &names),
+            Ok(present) => self.start(definition, &present, names),
+            Err(missing) => self.record_unstarted(definition, missing, &names),
         }
     }
 
@@ -72,7 +68,6 @@ impl Engine {
         &mut self,
         definition: &ValidTaskDefinition,
         images: &Present,
-        times: PullTimes,
         names: Names,
     ) -> Result<TaskRecord, OpsError> {
         let waiting = begin(&names.task, Beginning::New);
@@ -82,7 +77,7 @@ impl Engine {
             let place = self.place(&surroundings)?;
             let revision = self.revision(definition)?;
             let plan = plan(definition, revision.number, &images.facts, &place, names.clone())?;
-            let state = state(&plan, times);
+            let state = state(&plan);
             let lease = Txn::default().require_absent(&plan.lease).put(&plan.lease, &Lease { task: plan.id.clone() });
             if let Some(record) = self.commit(definition, plan, state, &revision, lease)? {
                 return self.launch(waiting, record);
@@ -96,7 +91,6 @@ impl Engine {
         &mut self,
         definition: &ValidTaskDefinition,
         missing: Missing,
-        times: PullTimes,
         names: &Names,
     ) -> Result<TaskRecord, OpsError> {
         let surroundings = self.surroundings()?;
@@ -104,8 +98,8 @@ impl Engine {
             let place = self.place(&surroundings)?;
             let revision = self.revision(definition)?;
             let plan = plan_unstarted(definition, revision.number, &place, names.clone());
-            let mut state = state(&plan, times);
-            state.never_start(missing.reason.clone(), Some(missing.container), times.1);
+            let mut state = state(&plan);
+            state.never_start(missing.reason.clone(), Some(missing.container), Timestamp(names.pulled_at));
             if let Some(record) = self.commit(definition, plan, state, &revision, Txn::default())? {
                 return Ok(record);
             }
@@ -223,15 +217,11 @@ fn open_files() -> i64 {
     }
 }
 
-/// The state of a task that has just been asked for.
-fn state(plan: &TaskPlan, (started, stopped): PullTimes) -> TaskState {
-    let mut state = TaskState::new(&plan.containers, Timestamp(plan.created_at));
-    state.times.pull_started_at = Some(started);
-    state.times.pull_stopped_at = Some(stopped);
-    state
+fn state(plan: &TaskPlan) -> TaskState {
+    TaskState::new(&plan.containers, Timestamp(plan.created_at), Timestamp(plan.pulled_at))
 }
 
-fn names(definition: &ValidTaskDefinition, options: &RunOptions, created_at: Timestamp) -> Names {
+fn names(definition: &ValidTaskDefinition, options: &RunOptions, images: &TaskImages) -> Names {
     let task: &TaskDefinition = definition.definition();
     let mut rng = rand::rng();
     let mut uuid = || uuid::Builder::from_random_bytes(rng.random()).into_uuid().to_string();
@@ -239,7 +229,8 @@ fn names(definition: &ValidTaskDefinition, options: &RunOptions, created_at: Tim
         attachment: uuid(),
         containers: task.container_definitions.iter().map(|_| uuid()).collect(),
         task: uuid().replace('-', ""),
-        created_at: created_at.0,
+        created_at: images.started_at.0,
+        pulled_at: images.stopped_at.0,
         started_by: options.started_by.clone(),
     }
 }

@@ -264,9 +264,7 @@ fn follow(task: &mut Watch, status: LastStatus, interrupt: Option<BorrowedFd>) -
 
 /// Whether a task has been committed so lately that whoever did it is about to hand it to its supervisor.
 fn is_being_started(record: &TaskRecord) -> bool {
-    // A pull comes between the creation and the commit.
-    let committed_at = record.state.times.pull_stopped_at.unwrap_or(record.state.times.created_at);
-    let age = crate::sys::time::wall_ns() / 1_000_000 - committed_at.0;
+    let age = crate::sys::time::wall_ns() / 1_000_000 - record.plan.pulled_at;
     record.state.version == 1 && (0..START_MS).contains(&age)
 }
 

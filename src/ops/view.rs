@@ -53,8 +53,8 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         health_status: Some(HealthStatus::Unknown),
         inference_accelerators: Vec::new(),
         overrides: TaskOverride::default(),
-        pull_started_at: times.pull_started_at.map(time),
-        pull_stopped_at: times.pull_stopped_at.map(time),
+        pull_started_at: Some(time(times.pull_started_at)),
+        pull_stopped_at: Some(time(times.pull_stopped_at)),
         tags: Vec::new(),
     }
 }

@@ -73,6 +73,8 @@ pub struct Names {
     pub containers: Vec<String>,
     /// When the task was asked for, in milliseconds since the epoch.
     pub created_at: i64,
+    /// When its images were here, or were given up.
+    pub pulled_at: i64,
     /// `startedBy`.
     pub started_by: Option<String>,
 }
@@ -168,6 +170,7 @@ fn plan_task(
         memory: definition.memory_mib().map(|mib| mib.to_string()),
         started_by: names.started_by,
         created_at: names.created_at,
+        pulled_at: names.pulled_at,
         zone: place.subnet.zone.clone(),
         subnet: place.subnet.id.clone(),
         interface: format!("eni-{:.17}", names.task),
