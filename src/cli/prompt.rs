@@ -38,7 +38,9 @@ pub(super) fn ask(question: &str, echo: Echo) -> Result<String, Failure> {
     let answer = line(&interrupts);
     if let Some(before) = &before {
         tty::set_settings(io::stdin(), before)?;
-        write("\n");
+    }
+    if before.is_some() || answer.is_err() {
+        write("\n"); // what ended the answer was not shown
     }
     answer
 }
@@ -66,7 +68,6 @@ fn line(interrupts: &Interrupts) -> Result<String, Failure> {
             polled => polled?,
         };
         if fds[1].any() == Some(true) {
-            write("\n");
             return Err(Failure::Exit(INTERRUPTED));
         }
         let mut byte = [0];

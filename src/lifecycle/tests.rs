@@ -57,6 +57,18 @@ fn containers_start_in_the_order_of_their_dependencies() {
 }
 
 #[test]
+fn a_task_that_never_starts_is_over_at_once_and_names_the_container() {
+    let mut task = pair();
+    task.never_start("CannotPullContainerError: no".to_owned(), Some(WEB), at(3).wall);
+    assert_eq!((task.last_status, task.is_empty(), task.version), (LastStatus::Stopped, true, 2));
+    assert_eq!((task.containers[DB].reason.as_deref(), task.times.stopped_at), (None, Some(at(3).wall)));
+    assert_eq!(task.containers[WEB].reason.as_deref(), Some("CannotPullContainerError: no"));
+    let stop = task.stop.clone().unwrap();
+    assert_eq!((stop.code, stop.container), (StopCode::TaskFailedToStart, Some(WEB)));
+    assert_eq!(step(&mut task, Event::Tick, at(4)), []);
+}
+
+#[test]
 fn an_essential_exit_stops_the_rest_of_the_task() {
     let mut task = running();
     assert_eq!(step(&mut task, exit(WEB, 1), at(5)), [Action::Signal(DB, 15)]);
