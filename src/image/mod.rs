@@ -21,6 +21,9 @@ mod reference;
 mod removed;
 mod request;
 mod rules;
+mod save;
+#[cfg(test)]
+mod saving;
 mod settle;
 mod settle_list;
 mod source;
@@ -48,6 +51,7 @@ pub use request::{
     Certificates, Credentials, Endpoint, Failure, FailureKind, Job, LayerSize, Progress, Proxies, PullRequest, Staged,
 };
 pub use rules::Rule;
+pub use save::SaveError;
 pub use settle::SettleError;
 pub use settle_list::ListError;
 pub use source::SourceError;

@@ -2,10 +2,14 @@
 //! waits, and the first failure ends the others. Called by `fetch`.
 
 use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
+
+use nix::unistd::syncfs;
 
 use super::super::digest::Digest;
 use super::super::layer::{LayerBlob, LayerError, Position, Unpacked, unpack_layer};
@@ -17,6 +21,10 @@ use super::FetchError;
 /// How long until a layer that somebody else works on is looked at again. Waiting on the lock itself could not be ended
 /// when another layer fails.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// After how many bytes of blobs what was unpacked is written to the disk while more is on its way: before an image is
+/// published all of it must be there, and to wait for it then takes as long as the disk does.
+const FLUSH: u64 = 32 << 20;
 
 /// What all layers of a fetch have in common.
 pub(super) struct Layers<'a> {
@@ -39,6 +47,8 @@ struct Batch<'a, O> {
     next: AtomicUsize,
     cancelled: AtomicBool,
     failed: Mutex<Option<FetchError>>,
+    /// Bytes of blobs that were read since the last flush.
+    unflushed: AtomicU64,
 }
 
 impl Layers<'_> {
@@ -56,10 +66,14 @@ impl Layers<'_> {
             next: AtomicUsize::new(0),
             cancelled: AtomicBool::new(false),
             failed: Mutex::new(None),
+            unflushed: AtomicU64::new(0),
         };
         thread::scope(|scope| {
+            let (flush, asked) = channel();
+            scope.spawn(move || flush_when_asked(self.staging.dir(), &asked));
             for _ in 0..self.parallel.clamp(1, layers.len().max(1)) {
-                scope.spawn(|| batch.work());
+                let (batch, flush) = (&batch, flush.clone());
+                scope.spawn(move || batch.work(&flush));
             }
         });
         let failed = batch.failed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -69,13 +83,13 @@ impl Layers<'_> {
 
 impl<R: Read + Send, O: Fn(&LayerBlob) -> io::Result<R> + Sync> Batch<'_, O> {
     /// Takes one layer after the other until there is none, or one has failed.
-    fn work(&self) {
+    fn work(&self, flush: &Sender<()>) {
         while !self.cancelled.load(Ordering::Relaxed) {
             let at = self.next.fetch_add(1, Ordering::Relaxed);
             if at >= self.layers.len() {
                 return;
             }
-            if let Err(error) = self.layer(at) {
+            if let Err(error) = self.layer(at, flush) {
                 self.cancelled.store(true, Ordering::Relaxed);
                 // Of several failures the first one is the cause of the others.
                 self.failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
@@ -83,12 +97,12 @@ impl<R: Read + Send, O: Fn(&LayerBlob) -> io::Result<R> + Sync> Batch<'_, O> {
         }
     }
 
-    fn layer(&self, at: usize) -> Result<(), FetchError> {
+    fn layer(&self, at: usize, flush: &Sender<()>) -> Result<(), FetchError> {
         let Some(staged) = self.claim(at)? else {
             (self.all.tell)(Progress::Present { layer: at });
             return Ok(());
         };
-        let unpacked = self.space(at).and_then(|()| self.unpack(at, &staged));
+        let unpacked = self.space(at).and_then(|()| self.unpack(at, &staged, flush));
         match unpacked {
             Ok(Unpacked { size, devices, .. }) => (self.all.tell)(Progress::Unpacked { layer: at, size, devices }),
             Err(error) => {
@@ -136,10 +150,19 @@ impl<R: Read + Send, O: Fn(&LayerBlob) -> io::Result<R> + Sync> Batch<'_, O> {
         Err(FetchError::Space { what, number: at + 1, of: self.layers.len(), digest, needed, free, path })
     }
 
-    fn unpack(&self, at: usize, staged: &StagedLayer) -> Result<Unpacked, FetchError> {
+    fn unpack(&self, at: usize, staged: &StagedLayer, flush: &Sender<()>) -> Result<Unpacked, FetchError> {
         let layer = &self.layers[at];
         let (root, settle) = staged.begin().map_err(self.staging("begin a layer"))?;
-        let progress = |done| (self.all.tell)(Progress::Layer { layer: at, done });
+        let before = AtomicU64::new(0);
+        let progress = |done| {
+            (self.all.tell)(Progress::Layer { layer: at, done });
+            let more = done - before.swap(done, Ordering::Relaxed);
+            if self.unflushed.fetch_add(more, Ordering::Relaxed) + more >= FLUSH {
+                self.unflushed.store(0, Ordering::Relaxed);
+                // If nobody is there to flush, publishing does.
+                let _ = flush.send(());
+            }
+        };
         progress(0);
         let position = if at == 0 { Position::Lowest } else { Position::Above };
         let blob = (self.open)(layer).map(|inner| Cancellable { inner, cancelled: &self.cancelled });
@@ -162,6 +185,15 @@ impl<R: Read + Send, O: Fn(&LayerBlob) -> io::Result<R> + Sync> Batch<'_, O> {
     fn staging(&self, act: &'static str) -> impl FnOnce(io::Error) -> FetchError {
         let path = self.all.staging.path().to_owned();
         move |source| FetchError::Staging { act, path, source }
+    }
+}
+
+/// Writes the file system's changes to the disk whenever it is asked to, until nobody can ask any more.
+fn flush_when_asked(staging: BorrowedFd<'_>, asked: &Receiver<()>) {
+    while asked.recv().is_ok() {
+        while asked.try_recv().is_ok() {} // once for all who have asked by now
+        // What cannot be written is found out when the image is published.
+        let _ = syncfs(staging);
     }
 }
 
