@@ -60,6 +60,9 @@ pub enum OpsError {
         /// The image in its familiar form.
         image: String,
     },
+    /// Images cannot be written.
+    #[error(transparent)]
+    Save(#[from] crate::image::SaveError),
     /// A registry cannot be asked.
     #[error(transparent)]
     Registry(#[from] super::registries::RegistryError),

@@ -1,9 +1,11 @@
 //! Images: what of the image store the callers may do. Pulling is in `pull`.
 
+mod view;
+
+use std::io::Write;
 use std::path::Path;
 
-use serde::Serialize;
-
+pub use self::view::{DiskUsage, ImageDiskUsage, ImageInspection, ImageView, LayerInspection};
 use super::fetch::fetch;
 use super::{Engine, OpsError};
 use crate::image::{Digest, Image, ImageReference, Job, Progress, Prune, Pruned};
@@ -23,6 +25,24 @@ impl Engine {
     /// All images.
     pub fn list_images(&self) -> Result<Vec<Image>, OpsError> {
         Ok(self.images()?.list()?)
+    }
+
+    /// All that is known of an image.
+    pub fn inspect_image(&self, reference: &ImageReference) -> Result<ImageInspection, OpsError> {
+        Ok(ImageInspection::of(&self.images()?.inspect(reference)?))
+    }
+
+    /// What images take of the disk.
+    pub fn disk_usage(&mut self) -> Result<DiskUsage, OpsError> {
+        let in_use = self.used_images()?;
+        Ok(DiskUsage::of(&self.images()?.usage(&in_use)?))
+    }
+
+    /// Writes images as an archive that [`Engine::import_image`] reads.
+    pub fn save_images(&self, references: &[ImageReference], out: &mut dyn Write) -> Result<(), OpsError> {
+        let images = self.images()?;
+        let _using = images.using()?;
+        Ok(images.save(references, out)?)
     }
 
     /// Gives an image another name.
@@ -52,34 +72,5 @@ impl Engine {
         let running = tasks.iter().filter(|record| record.state.last_status != LastStatus::Stopped);
         let digests = running.flat_map(|record| record.plan.containers.iter().map(|container| &container.image_digest));
         Ok(digests.filter_map(|digest| digest.parse().ok()).collect())
-    }
-}
-
-/// An image as it is shown.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ImageView {
-    /// Its familiar name.
-    pub name: String,
-    /// The digest of its manifest.
-    pub digest: String,
-    /// `linux/amd64`.
-    pub platform: String,
-    /// Bytes of all its files, unpacked.
-    pub size: u64,
-    /// When it came here.
-    pub imported_at: jiff::Timestamp,
-}
-
-impl ImageView {
-    /// The view of an image.
-    pub fn of(image: &Image) -> Self {
-        Self {
-            name: image.reference.familiar(),
-            digest: image.digest.to_string(),
-            platform: image.platform.to_string(),
-            size: image.size,
-            imported_at: image.imported_at,
-        }
     }
 }

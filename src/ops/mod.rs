@@ -28,7 +28,7 @@ pub use engine::Engine;
 pub use error::OpsError;
 pub use exec::ExecOptions;
 pub use hidden::hidden_command;
-pub use images::ImageView;
+pub use images::{DiskUsage, ImageDiskUsage, ImageInspection, ImageView, LayerInspection};
 pub use login::Registry;
 pub use logs::Followed;
 pub use provide::TaskImages;

@@ -58,8 +58,8 @@ impl Engine {
     ) -> Result<TaskRecord, OpsError> {
         let names = names(definition, options, &images);
         match images.outcome {
-            Ok(present) => self.start(definition, &present, names),
-            Err(missing) => self.record_unstarted(definition, missing, &names),
+            Ok(present) => self.start(definition, &present, &names),
+            Err(missing) => self.record_unstarted(definition, &missing, &names),
         }
     }
 
@@ -68,7 +68,7 @@ impl Engine {
         &mut self,
         definition: &ValidTaskDefinition,
         images: &Present,
-        names: Names,
+        names: &Names,
     ) -> Result<TaskRecord, OpsError> {
         let waiting = begin(&names.task, Beginning::New);
         let waiting = waiting.map_err(|source| OpsError::Launch { task: names.task.clone(), source })?;
@@ -90,7 +90,7 @@ impl Engine {
     fn record_unstarted(
         &mut self,
         definition: &ValidTaskDefinition,
-        missing: Missing,
+        missing: &Missing,
         names: &Names,
     ) -> Result<TaskRecord, OpsError> {
         let surroundings = self.surroundings()?;

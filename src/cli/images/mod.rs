@@ -1,8 +1,10 @@
 //! `berth image`: listing, removing and naming images; what takes more has a file of its own.
 
+mod df;
 mod login;
 mod prune;
 mod pull;
+mod save;
 
 use super::age::ago;
 use super::args::{Format, Image};
@@ -10,7 +12,7 @@ use super::error::Failure;
 use super::output::{self, Output};
 use super::size::bytes;
 use super::table::Table;
-use crate::ops::{Engine, ImageReference, ImageView};
+use crate::ops::{Engine, ImageInspection, ImageReference, ImageView};
 
 pub(super) fn image(
     engine: &mut Engine,
@@ -29,7 +31,13 @@ pub(super) fn image(
         }
         Image::Prune(args) => prune::prune(engine, &args, output),
         Image::Login(args) => login::login(engine, &args),
-        Image::Inspect { .. } | Image::Save(_) | Image::Df => Err(Failure::Silent),
+        Image::Inspect { images } => {
+            let references = references(&images)?;
+            let found = references.iter().map(|reference| engine.inspect_image(reference));
+            Ok(output.print_json(&found.collect::<Result<Vec<ImageInspection>, _>>()?)?)
+        }
+        Image::Save(args) => save::save(engine, &args),
+        Image::Df => df::df(engine, output),
         Image::Logout { registry } => login::logout(engine, &registry),
     }
 }
