@@ -13,11 +13,12 @@ use landlock::{
 const KNOWN: ABI = ABI::V6;
 
 /// From here on the calling thread, and the threads that it starts, can open and make files only beneath `writable`, and
-/// open them for reading only beneath `readable`, a directory or a file. No program can be executed, no device node or
+/// open them for reading only beneath `readable`, a directory or a file; a pipe, which is nowhere, can be read as it is. No program can be executed, no device node or
 /// socket be made, no port listened on, no process outside be signalled. What is open stays open. Sets no_new_privs.
 pub fn confine(writable: BorrowedFd<'_>, readable: Option<BorrowedFd<'_>>) -> io::Result<()> {
     let no = AccessFs::Execute | AccessFs::MakeBlock | AccessFs::MakeSock | AccessFs::IoctlDev;
     let work = AccessFs::from_all(KNOWN) & !no;
+    let readable = readable.and_then(|readable| Some((readable, reading(readable)?)));
     let rules = || {
         let ruleset = Ruleset::default()
             .handle_access(AccessFs::from_all(KNOWN))?
@@ -26,7 +27,7 @@ pub fn confine(writable: BorrowedFd<'_>, readable: Option<BorrowedFd<'_>>) -> io
             .create()?
             .add_rule(PathBeneath::new(writable, work))?;
         let ruleset = match readable {
-            Some(readable) => ruleset.add_rule(PathBeneath::new(readable, reading(readable)))?,
+            Some((readable, rights)) => ruleset.add_rule(PathBeneath::new(readable, rights))?,
             None => ruleset,
         };
         ruleset.restrict_self()
@@ -34,10 +35,14 @@ pub fn confine(writable: BorrowedFd<'_>, readable: Option<BorrowedFd<'_>>) -> io
     rules().map(drop).map_err(io::Error::other)
 }
 
-/// The rights to read a directory with all below it, or one file.
-fn reading(what: BorrowedFd<'_>) -> BitFlags<AccessFs> {
-    let is_dir = nix::sys::stat::fstat(what).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR);
-    if is_dir { AccessFs::ReadFile | AccessFs::ReadDir } else { AccessFs::ReadFile.into() }
+/// The rights to read a directory with all below it, or one file. The kernel knows none for what has no place among files.
+fn reading(what: BorrowedFd<'_>) -> Option<BitFlags<AccessFs>> {
+    let kind = nix::sys::stat::fstat(what).map(|stat| stat.st_mode & libc::S_IFMT);
+    match kind {
+        Ok(libc::S_IFDIR) => Some(AccessFs::ReadFile | AccessFs::ReadDir),
+        Ok(libc::S_IFREG) => Some(AccessFs::ReadFile.into()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -74,5 +79,19 @@ mod tests {
             confined.join().unwrap();
         });
         assert!(fs::read(path("out/file")).is_ok(), "the other threads are as they were");
+    }
+
+    #[test]
+    fn a_pipe_that_is_open_can_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let writable = File::open(dir.path()).unwrap();
+        let (mut read, mut write) = io::pipe().unwrap();
+        io::Write::write_all(&mut write, b"x").unwrap();
+        let confined = thread::spawn(move || {
+            confine(writable.as_fd(), Some(read.as_fd())).unwrap();
+            let mut byte = [0];
+            io::Read::read_exact(&mut read, &mut byte).map(|()| byte)
+        });
+        assert_eq!(confined.join().unwrap().unwrap(), *b"x");
     }
 }
