@@ -17,6 +17,8 @@ mod layer;
 mod lookup;
 mod manifest;
 mod publish;
+#[cfg(test)]
+mod publishing;
 mod reference;
 mod removed;
 mod request;
