@@ -20,6 +20,8 @@ mod publish;
 #[cfg(test)]
 mod publishing;
 mod reference;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the fetch worker is not here yet"))]
+mod registry;
 mod removed;
 mod request;
 mod rules;
