@@ -17,6 +17,7 @@ mod layer;
 mod lookup;
 mod manifest;
 mod publish;
+mod pulled;
 #[cfg(test)]
 mod publishing;
 mod reference;
@@ -48,6 +49,7 @@ pub use layer::LayerError;
 pub use lookup::LookupError;
 pub use manifest::ManifestError;
 pub use publish::PublishError;
+pub use pulled::Unavailable;
 pub use reference::{ImageReference, ReferenceError};
 pub use request::{
     Certificates, Credentials, Endpoint, Failure, FailureKind, Job, LayerSize, Progress, Proxies, PullRequest, Staged,
