@@ -21,6 +21,7 @@ mod pulled;
 #[cfg(test)]
 mod publishing;
 mod reference;
+mod registry;
 mod removed;
 mod request;
 mod rules;
