@@ -16,10 +16,14 @@ mod inspect;
 mod layer;
 mod lookup;
 mod manifest;
+<<<<<<< HEAD
 mod publish;
 mod pulled;
 #[cfg(test)]
 mod publishing;
+=======
+mod pipe;
+>>>>>>> layer
 mod reference;
 mod registry;
 mod removed;
