@@ -2,6 +2,7 @@
 //! process that may do next to nothing but this, because all that comes in is a stranger's; what it leaves behind is
 //! checked again when it is published. Called by `worker`.
 
+mod bytes;
 mod error;
 mod layers;
 mod naming;
@@ -11,14 +12,18 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
+use self::bytes::Blobs;
 pub use self::error::FetchError;
 use self::layers::Layers;
-use super::layer::LayerBlob;
-use super::manifest::{Found, images};
-use super::request::{FailureKind, Job, LayerSize, Progress, Staged};
+use super::manifest::{Found, ManifestError, images};
+use super::pulled::pulled;
+use super::reference::ImageReference;
+use super::registry::Repository;
+use super::request::{Job, Progress, PullRequest, Staged};
 use super::rules::Limits;
-use super::source::Source;
+use super::source::{Source, SourceError};
 use super::staging::Staging;
 
 /// Told of progress, from any thread.
@@ -33,24 +38,25 @@ pub struct Fetch {
 
 /// Where it comes from.
 enum From {
-    /// A file or directory, opened.
-    File { file: File, path: PathBuf, name: Option<super::reference::ImageReference> },
+    Registry { repository: Repository, request: PullRequest },
+    /// A file or directory.
+    File { file: File, path: PathBuf, name: Option<ImageReference> },
 }
 
 impl Fetch {
     /// Opens what a job needs. `images` is the store's directory, `source` what is imported.
     pub fn open(job: Job, source: Option<File>, images: &Path, tell: Tell) -> Result<Self, FetchError> {
-        let staging = Staging::open(images).map_err(|source| FetchError::Staging {
-            act: "make directories",
-            path: images.into(),
-            source,
-        })?;
-        let from = match job {
-            Job::Pull(_) => todo!(),
-            Job::Import { path, name } => {
-                let missing =
-                    || super::source::SourceError::Open { path: path.clone(), source: io::ErrorKind::NotFound.into() };
-                From::File { file: source.ok_or_else(missing)?, path, name }
+        let staging = Staging::open(images)
+            .map_err(|source| FetchError::Staging { act: "make directories", path: images.into(), source })?;
+        let from = match (job, source) {
+            (Job::Pull(request), _) => {
+                let tell = Arc::clone(&tell);
+                let repository = Repository::new(&request, move |progress| tell(progress))?;
+                From::Registry { repository, request }
+            }
+            (Job::Import { path, name }, Some(file)) => From::File { file, path, name },
+            (Job::Import { path, .. }, None) => {
+                return Err(SourceError::Open { path, source: io::ErrorKind::NotFound.into() }.into());
             }
         };
         Ok(Self { staging, from, tell })
@@ -65,43 +71,48 @@ impl Fetch {
     pub fn source(&self) -> Option<&File> {
         match &self.from {
             From::File { file, .. } => Some(file),
+            From::Registry { .. } => None,
         }
     }
 
     /// Brings every layer into the staging directory and says what the images are.
     pub fn run(self) -> Result<Vec<Staged>, FetchError> {
-        match self.from {
+        let Self { staging, from, tell } = self;
+        let layers = |what: &str, images: &[Found], blobs, parallel| {
+            let limits = Limits::default();
+            let layers = Layers { what, staging: &staging, blobs, parallel, limits, tell: &*tell };
+            images.iter().try_for_each(|image| layers.fetch(image))
+        };
+        match from {
+            From::Registry { repository, request } => {
+                let what = request.reference.to_string();
+                let found = [pulled(&repository).map_err(in_documents(&what))?];
+                layers(&what, &found, Blobs::Registry(&repository), request.parallel)?;
+                found.into_iter().map(|image| staged(&what, vec![request.recorded(image.digest)], image)).collect()
+            }
             From::File { file, path, name } => {
-                let source = Source::of(file, &path, || self.staging.nameless())?;
                 let what = format!("import {}", path.display());
-                let found = images(&source).map_err(|source| FetchError::Manifest { what: what.clone(), source })?;
+                let source = Source::of(file, &path, || staging.nameless())?;
+                let mut found = images(&source).map_err(in_documents(&what))?;
                 let names = naming::imported(&path, &found, name.as_ref())?;
-                let parallel = std::thread::available_parallelism().map_or(1, usize::from);
-                let open = |layer: &LayerBlob| source.blob(&layer.name).map_err(io::Error::other);
-                let layers = Layers {
-                    what: &what,
-                    staging: &self.staging,
-                    parallel,
-                    limits: Limits::default(),
-                    tell: &*self.tell,
-                };
-                let staged = found.into_iter().zip(names).map(|(image, names)| {
-                    told(&*self.tell, &image);
-                    layers.fetch(&image.layers, &open)?;
-                    staged(&what, names, image)
-                });
-                staged.collect()
+                found.truncate(names.len());
+                let parallel = thread::available_parallelism().map_or(1, usize::from);
+                layers(&what, &found, Blobs::Source(&source), parallel)?;
+                found.into_iter().zip(names).map(|(image, names)| staged(&what, names, image)).collect()
             }
         }
     }
 }
 
-fn told(tell: &(dyn Fn(Progress) + Sync), image: &Found) {
-    let layers = image.layers.iter().map(|layer| LayerSize { digest: layer.digest, size: layer.size }).collect();
-    tell(Progress::Image { digest: image.digest, layers });
+/// What is wrong with an image's documents. A registry speaks for itself.
+fn in_documents(what: &str) -> impl FnOnce(ManifestError) -> FetchError {
+    move |source| match source {
+        ManifestError::Registry(unavailable) => unavailable.into(),
+        source => FetchError::Manifest { what: what.to_owned(), source },
+    }
 }
 
-fn staged(what: &str, names: Vec<super::reference::ImageReference>, image: Found) -> Result<Staged, FetchError> {
+fn staged(what: &str, names: Vec<ImageReference>, image: Found) -> Result<Staged, FetchError> {
     let text = |bytes: Vec<u8>, digest| {
         String::from_utf8(bytes).map_err(|_| FetchError::NotText { what: what.to_owned(), digest })
     };
@@ -111,9 +122,4 @@ fn staged(what: &str, names: Vec<super::reference::ImageReference>, image: Found
         manifest: text(image.manifest, image.digest)?,
         config: text(image.config, image.config_digest)?,
     })
-}
-
-/// What kind of failure it is that a blob could not be read.
-fn read_kind(_error: &io::Error) -> FailureKind {
-    FailureKind::Source
 }

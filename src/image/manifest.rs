@@ -9,6 +9,7 @@ use super::config::{ConfigError, Configuration, Platform};
 use super::digest::{Digest, DigestError};
 use super::document::{DOCUMENT_MAX, Document, Documents, MANIFESTS_MAX, choose, found, json};
 use super::layer::LayerBlob;
+use super::pulled::Unavailable;
 use super::request::FailureKind;
 use super::source::{Source, SourceError};
 
@@ -23,6 +24,9 @@ pub enum ManifestError {
     /// A blob of it.
     #[error("the image's documents")]
     Source(#[from] SourceError),
+    /// The registry that should have them.
+    #[error(transparent)]
+    Registry(Unavailable),
     /// Neither of the two formats.
     #[error("neither an OCI image layout (index.json) nor a docker archive (manifest.json)")]
     Format,
@@ -104,7 +108,8 @@ impl ManifestError {
     /// What kind of failure it is for who asked for the image.
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
-            Self::Source(_) | Self::Format | Self::Nothing => FailureKind::Source,
+            Self::Source(_) | Self::Format => FailureKind::Source,
+            Self::Registry(source) => source.kind(),
             Self::Platform { .. } => FailureKind::Platform,
             _ => FailureKind::Content,
         }

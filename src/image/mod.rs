@@ -16,11 +16,15 @@ mod inspect;
 mod layer;
 mod lookup;
 mod manifest;
+<<<<<<< HEAD
 mod publish;
+mod pulled;
 #[cfg(test)]
 mod publishing;
+=======
+mod pipe;
+>>>>>>> layer
 mod reference;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the fetch worker is not here yet"))]
 mod registry;
 mod removed;
 mod request;
@@ -50,6 +54,7 @@ pub use layer::LayerError;
 pub use lookup::LookupError;
 pub use manifest::ManifestError;
 pub use publish::PublishError;
+pub use pulled::Unavailable;
 pub use reference::{ImageReference, ReferenceError};
 pub use request::{
     Certificates, Credentials, Endpoint, Failure, FailureKind, Job, LayerSize, Progress, Proxies, PullRequest, Staged,

@@ -169,25 +169,23 @@ fn top(staged: &Staged, manifest: &Digest) -> Result<Digest, PublishError> {
 
 /// Sees whether the image has the names that it was to have, and is what a digest among them says.
 fn check_names(job: &Job, staged: &Staged, digest: &Digest, origin: &Origin) -> Result<(), PublishError> {
-    let wanted = match job {
-        Job::Pull(request) => Some(request.reference.clone()),
-        Job::Import { name, .. } => name.clone(),
-    };
     let lie = |wanted: &ImageReference, found: String| Err(PublishError::Lie { wanted: wanted.to_string(), found });
     for name in &staged.names {
         if name.digest().is_some_and(|wanted| wanted != digest) {
             return lie(name, digest.to_string());
         }
     }
-    let Some(wanted) = wanted else { return Ok(()) };
-    let means = [Some(digest), origin.digest()];
-    if wanted.digest().is_some_and(|digest| !means.contains(&Some(digest))) {
-        return lie(&wanted, digest.to_string());
+    let (wanted, recorded) = match job {
+        Job::Pull(request) => (&request.reference, request.recorded(*digest)),
+        Job::Import { name: Some(name), .. } => (name, name.by_tag().unwrap_or_else(|| name.clone())),
+        Job::Import { name: None, .. } => return Ok(()),
+    };
+    if wanted.digest().is_some_and(|wanted| wanted != digest && origin.digest() != Some(wanted)) {
+        return lie(wanted, digest.to_string());
     }
-    let recorded = job.recorded(&wanted, *digest);
     match &*staged.names {
         [name] if *name == recorded => Ok(()),
-        names => lie(&wanted, names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        names => lie(wanted, names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
     }
 }
 

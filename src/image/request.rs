@@ -23,18 +23,6 @@ pub enum Job {
     },
 }
 
-impl Job {
-    /// The name that the index gets for an image that was asked for as `name`: by tag, and without a tag by the digest of
-    /// its manifest. A registry's image that was asked for by digest leaves the tag beside it alone: nobody asked what
-    /// the tag means.
-    pub(crate) fn recorded(&self, name: &ImageReference, manifest: Digest) -> ImageReference {
-        match self {
-            Self::Pull(_) if name.digest().is_some() => name.by_digest(manifest),
-            Self::Pull(_) | Self::Import { .. } => name.by_tag().unwrap_or_else(|| name.by_digest(manifest)),
-        }
-    }
-}
-
 /// One image of one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequest {
@@ -50,6 +38,17 @@ pub struct PullRequest {
     pub local_hosts: Vec<String>,
     /// How many layers are fetched at once.
     pub parallel: usize,
+}
+
+impl PullRequest {
+    /// The name that the index gets for the image with this manifest: by tag, if that was asked for; by the manifest's
+    /// digest, if a digest was. A tag beside a digest is left alone then: nobody asked what it means.
+    pub(crate) fn recorded(&self, manifest: Digest) -> ImageReference {
+        match (self.reference.digest(), self.reference.by_tag()) {
+            (None, Some(tagged)) => tagged,
+            _ => self.reference.by_digest(manifest),
+        }
+    }
 }
 
 /// One server that speaks the OCI distribution protocol.

@@ -9,7 +9,9 @@ use nix::errno::Errno;
 use super::super::digest::Digest;
 use super::super::layer::LayerError;
 use super::super::manifest::ManifestError;
+use super::super::pulled::Unavailable;
 use super::super::reference::{ImageReference, ReferenceError};
+use super::super::registry::RegistryError;
 use super::super::request::{Failure, FailureKind};
 use super::super::source::SourceError;
 
@@ -28,6 +30,9 @@ pub enum FetchError {
         #[source]
         source: ManifestError,
     },
+    /// The registry.
+    #[error(transparent)]
+    Registry(#[from] Unavailable),
     /// A layer.
     #[error("{what}: layer {number} of {of}, {digest}")]
     Layer {
@@ -126,15 +131,20 @@ impl FetchError {
         }
         match self {
             Self::Source(_) | Self::NoName(_) | Self::BadName { .. } | Self::OneName { .. } => FailureKind::Source,
+            Self::Registry(source) => source.kind(),
             Self::Manifest { source, .. } => source.kind(),
-            Self::Layer { source, .. } => match &**source {
-                LayerError::Read(source) => super::read_kind(source),
-                _ => FailureKind::Content,
-            },
+            Self::Layer { source, .. } if matches!(**source, LayerError::Read(_)) => FailureKind::Source,
+            Self::Layer { .. } => FailureKind::Content,
             Self::Space { .. } => FailureKind::Space,
             Self::OtherDigest { .. } | Self::NotText { .. } => FailureKind::Content,
             Self::Staging { .. } | Self::Cancelled => FailureKind::Store,
         }
+    }
+}
+
+impl From<RegistryError> for FetchError {
+    fn from(error: RegistryError) -> Self {
+        Unavailable::from(error).into()
     }
 }
 

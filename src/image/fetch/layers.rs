@@ -1,7 +1,7 @@
 //! The layers of one image, several at once and the lowest first: each is built by one fetch alone, whoever else wants it
 //! waits, and the first failure ends the others. Called by `fetch`.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,11 +12,13 @@ use std::time::Duration;
 use nix::unistd::syncfs;
 
 use super::super::digest::Digest;
-use super::super::layer::{LayerBlob, LayerError, Position, Unpacked, unpack_layer};
-use super::super::request::Progress;
+use super::super::layer::{LayerBlob, Position, Unpacked, unpack_layer};
+use super::super::manifest::Found;
+use super::super::request::{LayerSize, Progress};
 use super::super::rules::Limits;
 use super::super::staging::{Claim, LayerRecord, StagedLayer, Staging};
 use super::FetchError;
+use super::bytes::Blobs;
 
 /// How long until a layer that somebody else works on is looked at again. Waiting on the lock itself could not be ended
 /// when another layer fails.
@@ -31,6 +33,7 @@ pub(super) struct Layers<'a> {
     /// What is fetched, for messages.
     pub(super) what: &'a str,
     pub(super) staging: &'a Staging,
+    pub(super) blobs: Blobs<'a>,
     /// How many at once.
     pub(super) parallel: usize,
     pub(super) limits: Limits,
@@ -38,12 +41,10 @@ pub(super) struct Layers<'a> {
 }
 
 /// The layers of one image on their way.
-struct Batch<'a, O> {
+struct Batch<'a> {
     all: &'a Layers<'a>,
     layers: &'a [LayerBlob],
     chains: Vec<Digest>,
-    /// Gives the bytes of a blob.
-    open: &'a O,
     next: AtomicUsize,
     cancelled: AtomicBool,
     failed: Mutex<Option<FetchError>>,
@@ -53,16 +54,14 @@ struct Batch<'a, O> {
 
 impl Layers<'_> {
     /// Sees to it that every layer is complete in the staging directory, or in the store.
-    pub(super) fn fetch<R: Read + Send>(
-        &self,
-        layers: &[LayerBlob],
-        open: &(impl Fn(&LayerBlob) -> io::Result<R> + Sync),
-    ) -> Result<(), FetchError> {
+    pub(super) fn fetch(&self, image: &Found) -> Result<(), FetchError> {
+        let layers = &image.layers;
+        let sizes = layers.iter().map(|layer| LayerSize { digest: layer.digest, size: layer.size }).collect();
+        (self.tell)(Progress::Image { digest: image.digest, layers: sizes });
         let batch = Batch {
             all: self,
             layers,
             chains: Digest::chains(layers.iter().map(|layer| &layer.diff_id)),
-            open,
             next: AtomicUsize::new(0),
             cancelled: AtomicBool::new(false),
             failed: Mutex::new(None),
@@ -81,7 +80,7 @@ impl Layers<'_> {
     }
 }
 
-impl<R: Read + Send, O: Fn(&LayerBlob) -> io::Result<R> + Sync> Batch<'_, O> {
+impl Batch<'_> {
     /// Takes one layer after the other until there is none, or one has failed.
     fn work(&self, flush: &Sender<()>) {
         while !self.cancelled.load(Ordering::Relaxed) {
@@ -165,16 +164,17 @@ impl<R: Read + Send, O: Fn(&LayerBlob) -> io::Result<R> + Sync> Batch<'_, O> {
         };
         progress(0);
         let position = if at == 0 { Position::Lowest } else { Position::Above };
-        let blob = (self.open)(layer).map(|inner| Cancellable { inner, cancelled: &self.cancelled });
-        let unpacked = blob
-            .map_err(LayerError::Read)
-            .and_then(|blob| unpack_layer(blob, layer, position, root, settle, &self.all.limits, &progress));
-        let unpacked = unpacked.map_err(|source| FetchError::Layer {
-            what: self.all.what.to_owned(),
-            number: at + 1,
-            of: self.layers.len(),
-            digest: layer.digest,
-            source: Box::new(source),
+        let mut blob = self.all.blobs.open(layer, &self.cancelled)?;
+        let unpacked = unpack_layer(&mut blob, layer, position, root, settle, &self.all.limits, &progress);
+        let unpacked = unpacked.map_err(|source| match blob.failure() {
+            Some(failure) => failure.into(),
+            None => FetchError::Layer {
+                what: self.all.what.to_owned(),
+                number: at + 1,
+                of: self.layers.len(),
+                digest: layer.digest,
+                source: Box::new(source),
+            },
         })?;
         let Unpacked { size, entries, devices } = unpacked;
         let record = LayerRecord { diff_id: layer.diff_id, size, entries, devices };
@@ -194,20 +194,5 @@ fn flush_when_asked(staging: BorrowedFd<'_>, asked: &Receiver<()>) {
         while asked.try_recv().is_ok() {} // once for all who have asked by now
         // What cannot be written is found out when the image is published.
         let _ = syncfs(staging);
-    }
-}
-
-/// A blob that ends when another layer has failed.
-struct Cancellable<'a, R> {
-    inner: R,
-    cancelled: &'a AtomicBool,
-}
-
-impl<R: Read> Read for Cancellable<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.cancelled.load(Ordering::Relaxed) {
-            return Err(io::Error::other(FetchError::Cancelled));
-        }
-        self.inner.read(buffer)
     }
 }
