@@ -16,10 +16,11 @@ mod inspect;
 mod layer;
 mod lookup;
 mod manifest;
+mod pipe;
 mod publish;
-mod pulled;
 #[cfg(test)]
 mod publishing;
+mod pulled;
 mod reference;
 mod registry;
 mod removed;
