@@ -38,16 +38,26 @@ pub struct Fetch {
 
 /// Where it comes from.
 enum From {
-    Registry { repository: Repository, request: PullRequest },
+    Registry {
+        repository: Repository,
+        request: PullRequest,
+    },
     /// A file or directory.
-    File { file: File, path: PathBuf, name: Option<ImageReference> },
+    File {
+        file: File,
+        path: PathBuf,
+        name: Option<ImageReference>,
+    },
 }
 
 impl Fetch {
     /// Opens what a job needs. `images` is the store's directory, `source` what is imported.
     pub fn open(job: Job, source: Option<File>, images: &Path, tell: Tell) -> Result<Self, FetchError> {
-        let staging = Staging::open(images)
-            .map_err(|source| FetchError::Staging { act: "make directories", path: images.into(), source })?;
+        let staging = Staging::open(images).map_err(|source| FetchError::Staging {
+            act: "make directories",
+            path: images.into(),
+            source,
+        })?;
         let from = match (job, source) {
             (Job::Pull(request), _) => {
                 let tell = Arc::clone(&tell);

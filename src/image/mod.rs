@@ -16,14 +16,11 @@ mod inspect;
 mod layer;
 mod lookup;
 mod manifest;
-<<<<<<< HEAD
+mod pipe;
 mod publish;
-mod pulled;
 #[cfg(test)]
 mod publishing;
-=======
-mod pipe;
->>>>>>> layer
+mod pulled;
 mod reference;
 mod registry;
 mod removed;

@@ -327,9 +327,9 @@ impl Contents {
         let name = request.target.rsplit('/').next().unwrap_or_default();
         if request.asks("/manifests/") {
             return match self.manifests.get(name) {
-                Some((media_type, digest, bytes)) => Reply::ok(bytes.clone())
-                    .header("Content-Type", media_type)
-                    .header("Docker-Content-Digest", digest),
+                Some((media_type, digest, bytes)) => {
+                    Reply::ok(bytes.clone()).header("Content-Type", media_type).header("Docker-Content-Digest", digest)
+                }
                 None => Reply::error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
             };
         }

@@ -12,7 +12,8 @@ fn a_blob_that_is_cut_goes_on_where_it_was() {
     let server = of_layer(|_, reply| reply.cut_after(30_000));
     let client = Client::to(&server);
     client.pulls();
-    let ranges: Vec<_> = server.requests().iter().filter_map(|asked| asked.header("range").map(str::to_owned)).collect();
+    let ranges: Vec<_> =
+        server.requests().iter().filter_map(|asked| asked.header("range").map(str::to_owned)).collect();
     assert_eq!(ranges, ["bytes=30000-", "bytes=60000-", "bytes=90000-"]);
     assert_eq!(client.retries_told(), 3);
 }
@@ -117,7 +118,11 @@ fn a_range_that_was_not_asked_for_is_a_lie() {
 fn a_blob_that_is_not_there_is_not_tried_again() {
     let server = server(|_| None);
     let missing = Digest::of(b"missing");
-    fails(Client::to(&server).blob(&missing, 7).map(drop), COPY, &format!("failed to copy {missing}: {missing}: not found"));
+    fails(
+        Client::to(&server).blob(&missing, 7).map(drop),
+        COPY,
+        &format!("failed to copy {missing}: {missing}: not found"),
+    );
     assert_eq!(server.requests().len(), 1);
 }
 
