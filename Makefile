@@ -65,13 +65,13 @@ bench-launch: build
 	$(call root)
 	$(call packages,crun runc podman)
 	@rootfs-fixtures/make probe
-	cargo run --quiet --release --locked --package launch
+	cargo run --quiet --release --locked --package bench --bin launch
 
 bench-pull: build
 	$(call root)
 	$(call packages,podman skopeo)
 	@rootfs-fixtures/make large registry
-	cargo run --quiet --release --locked --package pull
+	cargo run --quiet --release --locked --package bench --bin pull
 
 install: build ## to $(DESTDIR)$(PREFIX): bin/berth, and completions for bash, zsh and fish
 	install -D -m 755 $(BERTH) $(DESTDIR)$(PREFIX)/bin/berth
