@@ -5,6 +5,7 @@
 mod support;
 
 mod bad_input;
+mod callers;
 mod cgroup;
 mod cycles;
 mod floor;

@@ -98,9 +98,17 @@ impl Root {
         self.berth([OsStr::new("run"), self.file(definition).as_os_str()])
     }
 
-    /// `berth run -d`: the ECS Task as it was answered.
+    /// `berth run -d`: the ECS Task as it was answered. The probes of it that wait for signals do so when this returns: a
+    /// signal that comes earlier is lost, because the first process of a PID namespace has no default actions (kill(2)).
     pub(crate) fn run_detached(&self, definition: &Value) -> Task {
-        self.run_file(&self.file(definition))
+        let task = self.run_file(&self.file(definition));
+        for container in definition["containerDefinitions"].as_array().into_iter().flatten() {
+            if ["trap", "ignore"].iter().any(|verb| container["command"][0] == *verb) {
+                let name = container["name"].as_str().expect("a container has a name");
+                self.until_written(&task, name, "ready");
+            }
+        }
+        task
     }
 
     /// `berth run -d` of a file.
