@@ -2,8 +2,8 @@
 //! knows; then, under the store's lock and in a few renames, it is there. Called by `store`.
 
 use std::fs::{self, File};
-use std::io;
-use std::os::fd::OwnedFd;
+use std::io::{self, Seek};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::index::{Index, Record};
-use super::layer::{LayerBlob, LayerError, unpack_layer};
+use super::layer::{LayerBlob, LayerError, Position, unpack_layer};
 use super::manifest::{Found, ManifestError, images};
 use super::reference::{ImageReference, ReferenceError};
 use super::rules::Limits;
+use super::settle::{SettleError, settle};
 use super::source::{Source, SourceError};
 use super::staging::{Staging, directory};
 use super::store::{ImageStore, StoreError, io_error};
@@ -52,6 +53,19 @@ pub enum ImportError {
         /// What is wrong with it.
         #[source]
         source: Box<LayerError>,
+    },
+    /// What is left to do for a layer that is unpacked.
+    #[error("import {path}: layer {number} of {of}")]
+    Settle {
+        /// What was given.
+        path: PathBuf,
+        /// Which one, counted from 1 at the bottom.
+        number: usize,
+        /// How many there are.
+        of: usize,
+        /// What is wrong with it.
+        #[source]
+        source: SettleError,
     },
     /// No name given, and none in the source.
     #[error("{0} does not name its image; give the name that it is to have")]
@@ -289,10 +303,14 @@ impl Import<'_> {
         let root = dir.join("fs");
         directory(&root).map_err(io_error("make the directory", &root))?;
         let total = layer.size;
-        let progress = &mut *self.progress;
-        let mut told = |done| progress(Progress::Layer { number, of, done, total });
-        told(0);
-        let unpacked = unpack_layer(self.source, layer, open(&root)?, below, &Limits::default(), &mut told);
+        (self.progress)(Progress::Layer { number, of, done: 0, total });
+        let list = dir.join("settle");
+        let mut list = File::create_new(&list).map_err(io_error("make", &list))?;
+        let limits = Limits::default();
+        let position = if number == 1 { Position::Lowest } else { Position::Above };
+        let blob = self.source.blob(&layer.name)?;
+        let settled = list.try_clone().map_err(io_error("open", &dir))?;
+        let unpacked = unpack_layer(blob, layer, position, open(&root)?, settled, &limits, &|_| {});
         let unpacked = unpacked.map_err(|source| ImportError::Layer {
             path: self.source.path().into(),
             number,
@@ -300,11 +318,19 @@ impl Import<'_> {
             digest: layer.digest,
             source: Box::new(source),
         })?;
+        list.rewind().map_err(io_error("read", &dir))?;
+        settle(open(&root)?.as_fd(), below, list, &limits).map_err(|source| ImportError::Settle {
+            path: self.source.path().into(),
+            number,
+            of,
+            source,
+        })?;
         let (size, entries, devices) = (unpacked.size, unpacked.entries, unpacked.devices);
         let record = LayerRecord { diff_id: layer.diff_id, size, entries, devices };
         let path = dir.join("layer.json");
         let written = serde_json::to_vec(&record).map_err(io::Error::from).and_then(|json| fs::write(&path, json));
         written.map_err(io_error("write", &path))?;
+        (self.progress)(Progress::Layer { number, of, done: total, total });
         (self.progress)(Progress::Unpacked { number, of, size, devices });
         Ok(())
     }

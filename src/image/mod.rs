@@ -16,6 +16,8 @@ mod manifest;
 mod reference;
 mod request;
 mod rules;
+mod settle;
+mod settle_list;
 mod source;
 mod staging;
 mod store;
@@ -38,6 +40,8 @@ pub use request::{
     PullRequest,
 };
 pub use rules::Rule;
+pub use settle::SettleError;
+pub use settle_list::ListError;
 pub use source::SourceError;
 pub use store::{Image, ImageStore, StoreError};
 pub use tarball::TarError;

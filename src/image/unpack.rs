@@ -1,6 +1,6 @@
 //! Unpacking one layer, which a stranger made, into an empty directory of ours. Everything happens below that
 //! directory's descriptor and through no link; nothing outside it can be named. The result is a lower directory for
-//! overlayfs: whiteouts are its character devices 0:0, opaque directories its `trusted.overlay.opaque`.
+//! overlayfs once it is settled: whiteouts are its character devices 0:0; opaque directories are on the list for `settle`.
 //!
 //! What becomes of an entry: files, directories, links and FIFOs are made as they are, with owner, mode (setuid too) and
 //! time; of the extended attributes only those that `rules` keeps. Device nodes are left out as if they were not in the
@@ -19,9 +19,12 @@ use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fchmod, futimens, mknodat, uti
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, fchown, fchownat, linkat, mkfifoat, symlinkat};
 
+use serde::{Deserialize, Serialize};
+
 use super::rules::{Limits, Rule, Target, kept_xattrs, link_text, owner};
+use super::settle_list::ListError;
 use super::tarball::{Entry, Kind, TarError, TarReader, escaped};
-use super::trail::{Fault, Trail, doing, is, make_opaque, open_dir, status};
+use super::trail::{Fault, Position, Trail, doing, is, status};
 use crate::sys::beneath::{create_beneath, open_beneath, set_xattr};
 use crate::sys::tree::remove_tree;
 
@@ -63,10 +66,13 @@ pub enum UnpackError {
     /// Entries over the limit.
     #[error("the layer has more than {0} entries")]
     Entries(u64),
+    /// The list of what is left to do.
+    #[error("note what is left to do for the layer")]
+    List(#[source] ListError),
 }
 
 /// What a layer turned out to be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unpacked {
     /// Bytes of its files.
     pub(crate) size: u64,
@@ -79,22 +85,23 @@ pub(crate) struct Unpacked {
 /// How much of a file is in memory at once, in bytes.
 const BUFFER: usize = 128 << 10;
 
-struct Unpacker<'a, R> {
+struct Unpacker<R> {
     tar: TarReader<R>,
-    trail: Trail<'a>,
+    trail: Trail,
     buffer: Vec<u8>,
     done: Unpacked,
 }
 
-/// Unpacks a layer's uncompressed stream into the empty directory `root`. `below` are the layers under it, topmost
-/// first. Reads the stream to its end and gives it back.
+/// Unpacks a layer's uncompressed stream into the empty directory `root`; what is left to do goes to the file `settle`.
+/// Reads the stream to its end and gives it back.
 pub(crate) fn unpack<R: Read>(
     stream: R,
     root: OwnedFd,
-    below: &[OwnedFd],
+    position: Position,
+    settle: File,
     limits: &Limits,
 ) -> Result<(Unpacked, R), UnpackError> {
-    let trail = Trail::new(root, below).map_err(at_root)?;
+    let trail = Trail::new(root, position, settle, limits).map_err(at_root)?;
     let mut unpacker =
         Unpacker { tar: TarReader::new(stream), trail, buffer: vec![0; BUFFER], done: Unpacked::default() };
     while let Some(entry) = unpacker.tar.next()? {
@@ -113,16 +120,18 @@ fn at_root(fault: Fault) -> UnpackError {
     match fault {
         Fault::Rule(rule) => UnpackError::Refused { entry: "`/`".into(), rule },
         Fault::Act(act, source) => UnpackError::Root { act, source },
+        Fault::List(error) => UnpackError::List(error),
     }
 }
 
-impl<R: Read> Unpacker<'_, R> {
+impl<R: Read> Unpacker<R> {
     fn place(&mut self, entry: &Entry) -> Result<(), UnpackError> {
         let name = || escaped(&entry.path);
         self.make(entry).map_err(|error| match error {
             MakeError::Read(error) => UnpackError::Archive(error),
             MakeError::Fault(Fault::Rule(rule)) => UnpackError::Refused { entry: name(), rule },
             MakeError::Fault(Fault::Act(act, source)) => UnpackError::Entry { entry: name(), act, source },
+            MakeError::Fault(Fault::List(error)) => UnpackError::List(error),
         })
     }
 
@@ -136,12 +145,17 @@ impl<R: Read> Unpacker<'_, R> {
                 attributes(self.trail.root(), entry)?;
                 self.trail.set_root_mtime(mtime(entry));
             }
-            Target::Opaque(dir) => make_opaque(self.trail.enter(&dir)?)?,
-            Target::Whiteout(parents, name) => whiteout(self.trail.enter(&parents)?, &name)?,
+            Target::Opaque(dir) => {
+                self.trail.enter(&dir)?;
+                self.trail.hide_all()?;
+            }
+            Target::Whiteout(parents, name) => self.whiteout(&parents, &name)?,
             Target::Entry(parents, name) => match entry.kind {
                 Kind::Device => self.done.devices += 1,
                 Kind::Directory => {
+                    let (uid, gid) = owners(entry)?;
                     attributes(self.trail.directory(&parents, &name)?.as_fd(), entry)?;
+                    self.trail.declared(&name, uid.as_raw(), gid.as_raw(), entry.mode)?;
                 }
                 Kind::File => {
                     let parent = self.trail.enter(&parents)?;
@@ -169,6 +183,21 @@ impl<R: Read> Unpacker<'_, R> {
                 Err(error) => return Err(MakeError::Read(TarError::Read(error))),
             };
             file.write_all(&self.buffer[..length]).map_err(doing("write the file"))?;
+        }
+    }
+
+    /// Hides `name` of the layers below. What this layer itself has under that name stays: a whiteout only speaks of
+    /// lower layers (image-spec, layer.md, "Whiteouts"), so that a directory becomes opaque, and anything else hides
+    /// them anyway.
+    fn whiteout(&mut self, parents: &[OsString], name: &OsStr) -> Result<(), Fault> {
+        let parent = self.trail.enter(parents)?;
+        match mknodat(parent, name, SFlag::S_IFCHR, Mode::empty(), 0) {
+            Ok(()) => Ok(()),
+            Err(Errno::EEXIST) => match status(parent, name)? {
+                Some(there) if is(&there, SFlag::S_IFDIR) => self.trail.hide_all_in(name),
+                Some(_) | None => Ok(()),
+            },
+            Err(errno) => Err(Fault::Act("make the whiteout", errno.into())),
         }
     }
 
@@ -246,22 +275,6 @@ fn fifo(parent: BorrowedFd<'_>, name: &OsStr, entry: &Entry) -> Result<(), Fault
     // Without O_NONBLOCK this would wait for a writer.
     let fifo = open_beneath(parent, name, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW);
     attributes(fifo.map_err(doing("open the FIFO"))?.as_fd(), entry)
-}
-
-/// Hides `name` of the layers below. What this layer itself has under that name stays: a whiteout only speaks of lower
-/// layers (image-spec, layer.md, "Whiteouts"), so that a directory becomes opaque, and anything else hides them anyway.
-fn whiteout(parent: BorrowedFd<'_>, name: &OsStr) -> Result<(), Fault> {
-    match mknodat(parent, name, SFlag::S_IFCHR, Mode::empty(), 0) {
-        Ok(()) => Ok(()),
-        Err(Errno::EEXIST) => match status(parent, name)? {
-            Some(there) if is(&there, SFlag::S_IFDIR) => {
-                let dir = open_dir(parent, name).map_err(doing("open the directory"))?;
-                make_opaque(dir.as_fd())
-            }
-            Some(_) | None => Ok(()),
-        },
-        Err(errno) => Err(Fault::Act("make the whiteout", errno.into())),
-    }
 }
 
 /// Sets owner, attributes, mode and time, in this order: a change of owner clears setuid and capabilities, and whatever

@@ -2,6 +2,7 @@
 //! calls "outside" lies in one temporary directory, so that even an extractor that gets out does no harm.
 
 use std::fs::{self, File, Permissions};
+use std::io::{Read, Seek};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use super::super::rules::Limits;
+use super::super::settle::{SettleError, settle};
+use super::super::trail::Position;
 use super::super::unpack::{UnpackError, Unpacked, unpack};
 use crate::sys::beneath::{set_xattr, xattr};
 use crate::sys::tree::remove_tree;
@@ -71,10 +74,25 @@ impl Ground {
         fs::create_dir(&self.root).unwrap();
     }
 
-    /// Unpacks a layer that lies on another one.
+    /// Unpacks a layer that lies on another one, the canary, and settles it.
     pub(super) fn unpack(&self, layer: &[u8], limits: &Limits) -> Result<Unpacked, UnpackError> {
-        let open = |path: &Path| OwnedFd::from(File::open(path).unwrap());
-        unpack(layer, open(&self.root), &[open(&self.canary)], limits).map(|(unpacked, _)| unpacked)
+        let mut list = tempfile::tempfile().unwrap();
+        let (unpacked, _) = unpack(layer, self.open_root(), Position::Above, list.try_clone().unwrap(), limits)?;
+        list.rewind().unwrap();
+        let settled = self.settle(list, limits);
+        // To mark a directory as opaque takes root.
+        assert!(settled.is_ok() || !nix::unistd::geteuid().is_root(), "{settled:?}");
+        Ok(unpacked)
+    }
+
+    /// Does what a list says in the root, as if the canary were the layer below.
+    pub(super) fn settle(&self, list: impl Read, limits: &Limits) -> Result<(), SettleError> {
+        let below = File::open(&self.canary).unwrap().into();
+        settle(self.open_root().as_fd(), &[below], list, limits)
+    }
+
+    pub(super) fn open_root(&self) -> OwnedFd {
+        File::open(&self.root).unwrap().into()
     }
 
     /// Everything beside the root: inodes, names, owners, modes, links, times, attributes and contents.

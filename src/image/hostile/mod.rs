@@ -23,7 +23,7 @@ use super::unpack::UnpackError;
 use ground::Ground;
 
 /// Limits that a case can be over without much work.
-const SMALL: Limits = Limits { bytes: 64 << 20, entries: 400, ratio: 50, ratio_from: 1 << 20 };
+const SMALL: Limits = Limits { bytes: 64 << 20, entries: 400, ratio: 50, ratio_from: 1 << 20, settle: 1 << 20 };
 
 /// What is found in the root.
 type Check = Box<dyn Fn(&Path) -> bool>;
