@@ -40,8 +40,14 @@ fn outside(out: &Path) -> Vec<Case> {
         through("through an absolute link", t().symlink("d", out.to_str().unwrap()).hardlink("h", "d/file")),
         through("through a relative link", t().symlink("d", "../canary").hardlink("h", "d/file")),
         through("through two links", t().symlink("e", "../canary").symlink("d", "e").hardlink("h", "d/dir/file")),
-        through("through a link behind a directory", t().dir("a").symlink("a/d", "../../canary").hardlink("h", "a/d/file")),
-        through("through a link in a directory's place", t().dir("d").symlink("d", "../canary").hardlink("h", "d/file")),
+        through(
+            "through a link behind a directory",
+            t().dir("a").symlink("a/d", "../../canary").hardlink("h", "a/d/file"),
+        ),
+        through(
+            "through a link in a directory's place",
+            t().dir("d").symlink("d", "../canary").hardlink("h", "d/file"),
+        ),
     ]
 }
 

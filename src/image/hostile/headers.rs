@@ -43,7 +43,7 @@ fn checksums() -> Vec<Case> {
             ("a damaged name", with(0, b'b')),
             ("a damaged mode", with(100, b'7')),
             ("a damaged owner", with(108, b'7')),
-            ("a damaged size", with(134, b'7')),
+            ("a damaged size", with(133, b'7')),
             ("a damaged type", with(156, b'5')),
             ("a damaged magic", with(257, b'x')),
             ("a damaged last byte", with(511, 1)),
@@ -73,7 +73,10 @@ fn sizes() -> Vec<Case> {
     let field = |size: &[u8; 12]| file(|header| header.as_old_mut().size = *size).end();
     let mut cases = vec![
         ("a size of 1 TiB without content", file(|header| header.set_size(1 << 40)).open()),
-        ("a size that ends in the next entry", file(|header| header.set_size(513)).file("b", "x").open()[..1024].to_vec()),
+        (
+            "a size that ends in the next entry",
+            file(|header| header.set_size(513)).file("b", "x").open()[..1024].to_vec(),
+        ),
         ("the largest size", field(b"777777777777")),
         ("a size over the largest offset", file(|header| header.set_size(u64::MAX)).end()),
         ("a size of 2^63", file(|header| header.set_size(1 << 63)).end()),
@@ -99,7 +102,8 @@ fn sizes() -> Vec<Case> {
         ("a size with an exponent", pax("1e0")),
         ("a size in other digits", pax("\u{0661}")),
     ]);
-    let mut all = refused(cases, |number| t().pax("size", number.to_string().as_bytes()).sized(b'0', b"a", &vec![b'y'; number]));
+    let mut all =
+        refused(cases, |number| t().pax("size", number.to_string().as_bytes()).sized(b'0', b"a", &vec![b'y'; number]));
     // The size in PAX counts, so that what looks like content in one reading is no entry in the other.
     let inner = t().file("hidden", "x").open();
     let outer = t().pax("size", inner.len().to_string().as_bytes()).file("a", "").raw(&inner);
@@ -125,6 +129,9 @@ fn extended_sizes() -> Vec<Case> {
         cases.push((huge, header(kind, 1 << 63).end()));
         cases.push((whole, header(kind, 700).end()[..512 + 600].to_vec()));
     }
+    let mut high = Tar::header(b'L', b"extended");
+    high.as_old_mut().size = *b"\x80\x01\0\0\0\0\0\0\0\0\0\x01";
+    cases.push(("a long name of 2^80 bytes and one", t().entry(high, b"n").file("a", "x").end()));
     cases.push(("many long names", (0..40).fold(t(), |tar, _| tar.long(&"n".repeat(1 << 15))).end()));
     cases.push(("many long links", (0..40).fold(t(), |tar, _| tar.sized(b'K', b"k", &[b'n'; 1 << 15])).end()));
     cases.push(("many global headers", (0..40).fold(t(), |tar, _| tar.sized(b'g', b"g", &[b'n'; 1 << 15])).end()));
@@ -162,7 +169,6 @@ fn sparse() -> Vec<Case> {
     refused(
         vec![
             ("GNU's old sparse file", t().of(b'S', "a").end()),
-            ("a sparse file of 8 EiB", file(|header| header.set_entry_type(tar::EntryType::GNUSparse)).end()),
             ("PAX sparse 0.0", pax("GNU.sparse.size", b"9223372036854775807")),
             ("PAX sparse 0.1", pax("GNU.sparse.map", b"0,1,9223372036854775806,1")),
             ("PAX sparse 1.0", pax("GNU.sparse.major", b"1")),
@@ -175,7 +181,8 @@ fn sparse() -> Vec<Case> {
 
 /// The same layer, cut off.
 fn cut() -> Vec<Case> {
-    let whole = t().dir("d").pax("path", b"d/long").file("a", &"x".repeat(1500)).symlink("l", "d").long("n").file("b", "y");
+    let whole =
+        t().dir("d").pax("path", b"d/long").file("a", &"x".repeat(1500)).symlink("l", "d").long("n").file("b", "y");
     let whole = whole.end();
     let within = [1, 100, 511, 513, 1023, 1025, 1537, 1600, 2047, 2049, 2560, 3000, 3583, 4095, 4500, 5000, 5121, 5700];
     let ends = |at: &usize| at % 512 == 0;
@@ -194,8 +201,18 @@ fn ends() -> Vec<Case> {
     let case = |name: &str, check, layer: Vec<u8>, other: Tar| Case::unpacked(name, check, layer, twin(other));
     let a = || t().file("a", "x");
     vec![
-        case("entries behind the end", only(&["a"]), [a().end(), t().file("b", "x").end()].concat(), a().file("b", "x")),
-        case("a hostile entry behind the end", only(&["a"]), [a().end(), t().file("../canary/new", "x").end()].concat(), a().file("c", "x")),
+        case(
+            "entries behind the end",
+            only(&["a"]),
+            [a().end(), t().file("b", "x").end()].concat(),
+            a().file("b", "x"),
+        ),
+        case(
+            "a hostile entry behind the end",
+            only(&["a"]),
+            [a().end(), t().file("../canary/new", "x").end()].concat(),
+            a().file("c", "x"),
+        ),
         case("garbage behind the end", only(&["a"]), [a().end(), vec![7; 3000]].concat(), a().file("d", "x")),
         case("half an end", only(&["a"]), a().raw(&[0; 512]).open(), a().file("e", "x")),
         case("one end in the middle", only(&["a"]), a().raw(&[0; 512]).file("f", "x").end(), a().file("f", "x")),

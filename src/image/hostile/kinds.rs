@@ -49,7 +49,12 @@ fn devices() -> Vec<Case> {
         case("/dev/fuse", b'3', "fuse", (10, 229)),
         case("/dev/net/tun", b'3', "dev/net/tun", (10, 200)),
         case("a device by a long name", b'3', "a", (1, 1)),
-        Case::unpacked("a device does not replace", over, t().file("f", "x").raw(&node(b'3', "f", (1, 1)).open()), twin(t().dir("f"))),
+        Case::unpacked(
+            "a device does not replace",
+            over,
+            t().file("f", "x").raw(&node(b'3', "f", (1, 1)).open()),
+            twin(t().dir("f")),
+        ),
     ]
 }
 
@@ -58,7 +63,9 @@ fn types() -> Vec<Case> {
         Case::archive(format!("type {:?}", char::from(kind)), t().of(kind, name), t().file(name, ""))
     };
     let fifo = |root: &Path| {
-        root.join("etc/passwd").symlink_metadata().is_ok_and(|found| found.file_type().is_fifo() && found.mode() & 0o7777 == 0o644)
+        root.join("etc/passwd")
+            .symlink_metadata()
+            .is_ok_and(|found| found.file_type().is_fifo() && found.mode() & 0o7777 == 0o644)
     };
     let content = |root: &Path| tree(root).len() == 2 && root.join("next").is_file();
     let with_content = |kind: u8| {
@@ -67,7 +74,12 @@ fn types() -> Vec<Case> {
         t().entry(header, b"").file("next", "x")
     };
     let mut all: Vec<_> = b"8:ADMNSUVXZs\x01\xff~".iter().map(|kind| of(*kind, &format!("t{kind}"))).collect();
-    all.push(Case::unpacked("a FIFO as passwd", fifo, t().dir("etc").of(b'6', "etc/passwd"), Naive));
+    all.push(Case::unpacked(
+        "a FIFO as passwd",
+        fifo,
+        t().dir("etc").of(b'6', "etc/passwd"),
+        twin(t().dir("etc").file("etc/passwd", "")),
+    ));
     for kind in [b'5', b'6'] {
         let name = format!("content of type {:?}", char::from(kind));
         all.push(Case::unpacked(name, content, with_content(kind), twin(t().of(kind, "a"))));
@@ -86,7 +98,9 @@ fn with_mode(kind: u8, name: &str, mode: u32) -> Tar {
 /// The twelve bits are kept, and nothing above them.
 fn modes() -> Vec<Case> {
     let case = |kind: u8, name: &'static str, mode: u32| {
-        let is = move |root: &Path| root.join(name).symlink_metadata().is_ok_and(|found| found.mode() & 0o7777 == mode & 0o7777);
+        let is = move |root: &Path| {
+            root.join(name).symlink_metadata().is_ok_and(|found| found.mode() & 0o7777 == mode & 0o7777)
+        };
         let twin = twin(with_mode(kind, name, (mode ^ 0o1) & 0o777));
         Case::unpacked(format!("mode {mode:o} of {name}"), is, with_mode(kind, name, mode), twin)
     };
@@ -102,7 +116,12 @@ fn modes() -> Vec<Case> {
         case(b'5', "setgid", 0o2775),
         case(b'5', "closed", 0),
         case(b'6', "fifo", 0o4666),
-        Case::unpacked("a mode that says device", regular, with_mode(b'0', "f", 0o020_644), twin(with_mode(b'5', "f", 0o755))),
+        Case::unpacked(
+            "a mode that says device",
+            regular,
+            with_mode(b'0', "f", 0o020_644),
+            twin(with_mode(b'5', "f", 0o755)),
+        ),
         Case::unpacked("a mode that says link", regular, with_mode(b'0', "f", 0o120_644), twin(t().symlink("f", "x"))),
         Case::unpacked(
             "setuid of an earlier entry of that name",
@@ -180,22 +199,47 @@ fn attributes() -> Vec<Case> {
         dropped("of an empty name", "", b"x", b'0'),
         dropped("in capitals", "USER.canary", b"x", b'0'),
         dropped("with a NUL, of a kind that is dropped", "trusted.a\0user.canary", b"x", b'0'),
-        Case::unpacked("on a link", |root| root.join("a").is_symlink(), t().pax("SCHILY.xattr.user.canary", b"x").symlink("a", "../canary/file"), twin(t().file("a", ""))),
-        Case::unpacked("one that is kept beside one that is dropped", kept, two.file("a", ""), twin(t().pax("SCHILY.xattr.user.canary", b"line").file("a", ""))),
-        Case::unpacked("libarchive's form", none, t().pax("LIBARCHIVE.xattr.user.canary", b"eA==").file("a", ""), twin(t().pax("SCHILY.xattr.user.canary", b"eA==").file("a", ""))),
-        Case::unpacked("ACL of star", none, t().pax("SCHILY.acl.access", b"user::rwx").file("a", ""), twin(t().pax("SCHILY.xattr.user.canary", b"user::rwx").file("a", ""))),
+        Case::unpacked(
+            "on a link",
+            |root| root.join("a").is_symlink(),
+            t().pax("SCHILY.xattr.user.canary", b"x").symlink("a", "../canary/file"),
+            twin(t().file("a", "")),
+        ),
+        Case::unpacked(
+            "one that is kept beside one that is dropped",
+            kept,
+            two.file("a", ""),
+            twin(t().pax("SCHILY.xattr.user.canary", b"line").file("a", "")),
+        ),
+        Case::unpacked(
+            "libarchive's form",
+            none,
+            t().pax("LIBARCHIVE.xattr.user.canary", b"eA==").file("a", ""),
+            twin(t().pax("SCHILY.xattr.user.canary", b"eA==").file("a", "")),
+        ),
+        Case::unpacked(
+            "ACL of star",
+            none,
+            t().pax("SCHILY.acl.access", b"user::rwx").file("a", ""),
+            twin(t().pax("SCHILY.xattr.user.canary", b"user::rwx").file("a", "")),
+        ),
     ]
 }
 
 fn too_many_attributes() -> Vec<Case> {
     let many = |count: usize| (0..count).fold(t(), |tar, at| tar.pax(&format!("SCHILY.xattr.trusted.{at}"), b"x"));
     let long = |bytes: usize| t().pax("SCHILY.xattr.trusted.a", &vec![b'x'; bytes]);
-    let refused = |name: &str, tar: Tar, good: Tar| Case::refused(name, Rule::Xattr, tar.file("a", ""), twin(good.file("a", "")));
+    let refused =
+        |name: &str, tar: Tar, good: Tar| Case::refused(name, Rule::Xattr, tar.file("a", ""), twin(good.file("a", "")));
     vec![
         refused("65 attributes", many(65), many(64)),
         refused("5,000 attributes", many(5000), many(63)),
         refused("a value over 64 KiB", long(65_537), long(65_536)),
         refused("a name with a NUL", t().pax("SCHILY.xattr.user.a\0b", b"x"), t().pax("SCHILY.xattr.user.a", b"x")),
-        Case::archive("attributes over a mebibyte", (0..20).fold(t(), |tar, at| tar.pax(&format!("SCHILY.xattr.user.{at}"), &[b'x'; 60_000])).file("a", ""), long(60_000).file("a", "")),
+        Case::archive(
+            "attributes over a mebibyte",
+            (0..20).fold(t(), |tar, at| tar.pax(&format!("SCHILY.xattr.user.{at}"), &[b'x'; 60_000])).file("a", ""),
+            long(60_000).file("a", ""),
+        ),
     ]
 }

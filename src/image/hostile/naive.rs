@@ -92,7 +92,8 @@ fn inside(ground: &Ground, path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..40 {
         if let Ok(found) = path.canonicalize() {
-            return inside_itself(ground, &found);
+            let on = found.starts_with(ground.path());
+            return if on { Ok(found) } else { Err(io::ErrorKind::PermissionDenied.into()) };
         }
         inside_itself(ground, &path)?;
         let Ok(target) = fs::read_link(&path) else { return Ok(path) };

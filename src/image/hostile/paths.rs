@@ -37,7 +37,8 @@ fn parents() -> Vec<Case> {
     .into_iter()
     .map(file)
     .collect();
-    let inside = |name: &str| Case::refused(format!("inside {name}"), Rule::Parent, t().file(name, "x"), twin(ok(name)));
+    let inside =
+        |name: &str| Case::refused(format!("inside {name}"), Rule::Parent, t().file(name, "x"), twin(ok(name)));
     all.extend(["a/../b", "a/b/../../c", "a/..b/../c"].into_iter().map(inside));
     let case = |name: &str, tar: Tar| Case::refused(name, Rule::Parent, tar, Naive);
     all.extend([
@@ -54,13 +55,25 @@ fn parents() -> Vec<Case> {
         case("character device", t().of(b'3', "../canary/new")),
         case("block device", t().of(b'4', "../canary/new")),
         case("contiguous file", t().of(b'7', "../canary/new")),
-        case("file of the oldest type", t().of(0, "../canary/new")),
-        case("directory of the oldest type", t().of(0, "../canary/dir/")),
+        case("file of the oldest type", before_posix("../canary/new")),
+        case("directory of the oldest type", before_posix("../canary/dir/")),
         case("behind a harmless entry", t().file("a", "x").dir("b").file("b/../../canary/new", "x")),
     ]);
-    all.push(Case::refused("the parent as a link", Rule::Parent, t().symlink("..", "canary"), twin(t().symlink("a", "x"))));
+    all.push(Case::refused(
+        "the parent as a link",
+        Rule::Parent,
+        t().symlink("..", "canary"),
+        twin(t().symlink("a", "x")),
+    ));
     all.push(Case::refused("directory a/..", Rule::Parent, t().dir("a/.."), twin(t().dir("a/."))));
     all
+}
+
+/// An entry of type NUL: a directory if its name ends with a slash.
+fn before_posix(name: &str) -> Tar {
+    let mut header = Tar::header(b'0', name.as_bytes());
+    header.as_mut_bytes()[156] = 0;
+    t().entry(header, b"")
 }
 
 /// The same path with its `..` taken for a name.
@@ -113,7 +126,12 @@ fn extended(out: &Path) -> Vec<Case> {
         parent("GNU long name behind PAX", t().pax("path", b"a").long("../canary/new").file("a", "x")),
         parent("PAX behind a GNU long name", t().long("a").pax("path", evil).file("a", "x")),
         parent("the prefix of ustar", t().entry(prefixed, b"")),
-        Case::refused("NUL in PAX", Rule::Nul, t().pax("path", b"a\0/../../x").file("a", "x"), twin(t().file("a", "x"))),
+        Case::refused(
+            "NUL in PAX",
+            Rule::Nul,
+            t().pax("path", b"a\0/../../x").file("a", "x"),
+            twin(t().file("a", "x")),
+        ),
         Case::refused("NUL at the end in PAX", Rule::Nul, t().pax("path", b"a\0").file("a", "x"), twin(t().dir("a"))),
         Case::refused("only NUL in PAX", Rule::Nul, t().pax("path", b"\0").file("a", "x"), twin(t().of(b'6', "a"))),
         Case::unpacked(
