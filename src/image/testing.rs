@@ -42,7 +42,7 @@ impl Tar {
     }
 
     /// An entry whose size is that of its content.
-    fn sized(self, kind: u8, name: &[u8], content: &[u8]) -> Self {
+    pub(super) fn sized(self, kind: u8, name: &[u8], content: &[u8]) -> Self {
         let mut header = Self::header(kind, name);
         header.set_size(content.len() as u64);
         self.entry(header, content)
