@@ -324,12 +324,13 @@ impl Contents {
 
     /// What a registry answers: 200 or 206, or 404 in the words of the distribution-spec.
     pub(crate) fn answer(&self, request: &Request) -> Reply {
-        let name = request.target.rsplit('/').next().unwrap_or_default();
+        let path = request.target.split('?').next().unwrap_or_default();
+        let name = path.rsplit('/').next().unwrap_or_default();
         if request.asks("/manifests/") {
             return match self.manifests.get(name) {
-                Some((media_type, digest, bytes)) => Reply::ok(bytes.clone())
-                    .header("Content-Type", media_type)
-                    .header("Docker-Content-Digest", digest),
+                Some((media_type, digest, bytes)) => {
+                    Reply::ok(bytes.clone()).header("Content-Type", media_type).header("Docker-Content-Digest", digest)
+                }
                 None => Reply::error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
             };
         }

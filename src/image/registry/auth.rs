@@ -56,7 +56,9 @@ impl Auth {
         let new = match choose(challenges)? {
             Challenge::Basic => match &self.credentials {
                 Some(Credentials::Basic { username, password }) => basic(username, password),
-                Some(Credentials::Identity(_) | Credentials::Bearer(_)) | None => return Err(RequestError::NoCredentials),
+                Some(Credentials::Identity(_) | Credentials::Bearer(_)) | None => {
+                    return Err(RequestError::NoCredentials);
+                }
             },
             Challenge::Bearer { realm, service, scope } => {
                 let realm = allowed(http, base, &realm)?;
@@ -130,8 +132,7 @@ struct TokenAnswer {
 
 fn read_token(answer: Answer) -> Result<String, RequestError> {
     let bytes = answer.whole("the token server's answer", TOKEN_MAX)?;
-    let answer: TokenAnswer =
-        serde_json::from_slice(&bytes).map_err(|error| RequestError::TokenAnswer(Some(error)))?;
+    let answer: TokenAnswer = serde_json::from_slice(&bytes).map_err(|error| RequestError::TokenAnswer(Some(error)))?;
     let token = answer.token.filter(|token| !token.is_empty()).or(answer.access_token).unwrap_or_default();
     let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
     if is_token { Ok(token) } else { Err(RequestError::TokenAnswer(None)) }

@@ -181,5 +181,9 @@ impl Read for Blob<'_> {
 
 /// A body that ends before it is complete: a cut, as far as anybody can tell.
 fn ended(url: &str) -> RequestError {
-    RequestError::Read { url: url.into(), class: Class::Cut, source: io::Error::from(io::ErrorKind::UnexpectedEof).into() }
+    RequestError::Read {
+        url: url.into(),
+        class: Class::Cut,
+        source: io::Error::from(io::ErrorKind::UnexpectedEof).into(),
+    }
 }

@@ -22,7 +22,8 @@ pub(super) fn choose(headers: &[String]) -> Result<Challenge, ChallengeError> {
     let all: Vec<_> = headers.iter().flat_map(|header| parse(header)).collect();
     let of = |scheme: &str| all.iter().find(|(name, _)| name.eq_ignore_ascii_case(scheme));
     if let Some((_, parameters)) = of("bearer") {
-        let value = |key: &str| parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, v)| v.clone());
+        let value =
+            |key: &str| parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, v)| v.clone());
         let some = |key| value(key).filter(|value| !value.is_empty());
         let realm = some("realm").ok_or(ChallengeError::NoRealm)?;
         return Ok(Challenge::Bearer { realm, service: some("service"), scope: some("scope") });
@@ -93,11 +94,15 @@ mod tests {
     #[test]
     fn bearer_challenges_of_registries_are_read() {
         let hub = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/x:pull""#;
-        let read = bearer("https://auth.docker.io/token", Some("registry.docker.io"), Some("repository:library/x:pull"));
+        let read =
+            bearer("https://auth.docker.io/token", Some("registry.docker.io"), Some("repository:library/x:pull"));
         assert_eq!(chosen(&[hub]), read);
         assert_eq!(chosen(&["bearer realm=https , SERVICE = \"a\\\"b, c\" "]), bearer("https", Some("a\"b, c"), None));
         assert_eq!(chosen(&["Basic realm=\"x\", Bearer realm=\"y\""]), bearer("y", None, None));
-        assert_eq!(chosen(&["Basic realm=\"x\"", "Bearer realm=\"y\",error=\"invalid_token\""]), bearer("y", None, None));
+        assert_eq!(
+            chosen(&["Basic realm=\"x\"", "Bearer realm=\"y\",error=\"invalid_token\""]),
+            bearer("y", None, None)
+        );
     }
 
     #[test]

@@ -52,7 +52,8 @@ impl Document {
     /// Reads a manifest; at most `limit` bytes.
     pub(super) fn read(answer: Answer, what: &str, limit: u64) -> Result<Self, RequestError> {
         let promised = promised(&answer)?;
-        let said = answer.header("content-type").map(|said| said.split(';').next().unwrap_or_default().trim().to_owned());
+        let said =
+            answer.header("content-type").map(|said| said.split(';').next().unwrap_or_default().trim().to_owned());
         let said = said.map(|said| shown(&said.to_ascii_lowercase(), MESSAGE_MAX)).unwrap_or_default();
         let bytes = answer.whole(what, limit)?;
         let digest = Digest::of(&bytes);

@@ -50,7 +50,8 @@ pub(super) fn follow(
         if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok(answer);
         }
-        let next = answer.next(ask).map_err(|source| RequestError::Redirect { url: answer.target.to_string(), source })?;
+        let next =
+            answer.next(ask).map_err(|source| RequestError::Redirect { url: answer.target.to_string(), source })?;
         // Once elsewhere, always elsewhere: what comes back to the first host was sent there by another one.
         if !next.same_origin(&answer.target) {
             direct = Direct::FromElsewhere;

@@ -207,10 +207,10 @@ fn agent(tls: &TlsConfig, proxy: Option<Proxy>, reach: Option<Reach>, common: &C
         .timeout_per_read(Some(timing.stall))
         .timeout_per_write(Some(timing.stall))
         .build();
-    let connector = ()
-        .chain(ConnectProxyConnector::default())
-        .chain(TcpConnector::default())
-        .chain(PaceConnector::new(timing))
-        .chain(RustlsConnector::default());
+    let connector =
+        ().chain(ConnectProxyConnector::default())
+            .chain(TcpConnector::default())
+            .chain(PaceConnector::new(timing))
+            .chain(RustlsConnector::default());
     Agent::with_parts(config, connector, Addresses { names: common.names.clone(), reach })
 }

@@ -9,10 +9,20 @@ use super::target::Target;
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Direct {
     Everything,
-    Network { address: IpAddr, bits: u8 },
-    Address { address: IpAddr, port: Option<u16> },
+    Network {
+        address: IpAddr,
+        bits: u8,
+    },
+    Address {
+        address: IpAddr,
+        port: Option<u16>,
+    },
     /// The name, if `itself`, and what is below it.
-    Name { name: String, itself: Itself, port: Option<u16> },
+    Name {
+        name: String,
+        itself: Itself,
+        port: Option<u16>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,17 +113,30 @@ mod tests {
 
     #[test]
     fn hosts_are_exempt_by_name_suffix_network_and_port() {
-        let list = NoProxy::parse("registry.lan, .corp.example,*.svc.example,10.0.0.0/8,192.168.1.7:5000,h:81,fd00::/8");
+        let list =
+            NoProxy::parse("registry.lan, .corp.example,*.svc.example,10.0.0.0/8,192.168.1.7:5000,h:81,fd00::/8");
         let direct = |url: &str| list.matches(&Target::parse(url).unwrap());
         for url in [
-            "https://registry.lan", "https://a.registry.lan", "https://x.corp.example", "https://y.svc.example",
-            "http://10.9.8.7", "http://192.168.1.7:5000", "http://h:81", "http://[fd12::1]", "http://localhost:5000",
-            "http://127.0.0.1:5000", "http://[::1]",
+            "https://registry.lan",
+            "https://a.registry.lan",
+            "https://x.corp.example",
+            "https://y.svc.example",
+            "http://10.9.8.7",
+            "http://192.168.1.7:5000",
+            "http://h:81",
+            "http://[fd12::1]",
+            "http://localhost:5000",
+            "http://127.0.0.1:5000",
+            "http://[::1]",
         ] {
             assert!(direct(url), "{url}");
         }
         for url in [
-            "https://aregistry.lan", "https://corp.example", "http://11.0.0.1", "http://192.168.1.7", "http://h",
+            "https://aregistry.lan",
+            "https://corp.example",
+            "http://11.0.0.1",
+            "http://192.168.1.7",
+            "http://h",
             "https://docker.io",
         ] {
             assert!(!direct(url), "{url}");

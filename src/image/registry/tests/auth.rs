@@ -5,14 +5,16 @@ use super::*;
 /// A registry that wants `Authorization: wanted`, and says so.
 fn guarded(challenge: impl Fn() -> String + Send + Sync + 'static, wanted: &'static str) -> Server {
     server(move |request| {
-        (!request.asks("/token") && request.header("authorization") != Some(wanted)).then(|| Reply::challenge(&challenge()))
+        (!request.asks("/token") && request.header("authorization") != Some(wanted))
+            .then(|| Reply::challenge(&challenge()))
     })
 }
 
 /// A token server and the challenge that names it (on the same host, another port).
 fn token_server(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> (Server, String) {
     let server = Server::start(answer);
-    let challenge = format!(r#"Bearer realm="{}/token?x=1",service="the registry",scope="repository:a/b:pull""#, server.url());
+    let challenge =
+        format!(r#"Bearer realm="{}/token?x=1",service="the registry",scope="repository:a/b:pull""#, server.url());
     (server, challenge)
 }
 
@@ -53,7 +55,12 @@ fn a_token_is_fetched_with_a_password_which_the_registry_does_not_see() {
     });
     let registry = guarded(move || challenge.clone(), "Bearer t2");
     client(&registry, &token, Some(basic())).pulls();
-    assert!(registry.requests().iter().all(|request| request.header("authorization").is_none_or(|sent| sent == "Bearer t2")));
+    assert!(
+        registry
+            .requests()
+            .iter()
+            .all(|request| request.header("authorization").is_none_or(|sent| sent == "Bearer t2"))
+    );
     let wrong = Credentials::Basic { username: "me".into(), password: "wrong".into() };
     let words = format!(
         "failed to authorize: failed to fetch oauth token: unexpected status from GET request to {}/token: \

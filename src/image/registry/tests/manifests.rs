@@ -42,15 +42,18 @@ fn a_server_can_ask_for_a_wait_but_not_for_any_wait() {
     let client = Client::to(&server);
     client.pulls();
     let told = client.told.lock().unwrap().clone();
-    let waits = told.iter().filter_map(|told| if let Progress::Retrying { wait, .. } = told { Some(*wait) } else { None });
+    let waits =
+        told.iter().filter_map(|told| if let Progress::Retrying { wait, .. } = told { Some(*wait) } else { None });
     assert_eq!(waits.collect::<Vec<_>>(), [40, 40]);
 }
 
 #[test]
 fn one_byte_at_a_time_ends() {
-    let drip = altered(|request, reply| {
-        if request.asks("manifests") { reply.slowly(1, Duration::from_millis(25)) } else { reply }
-    });
+    let drip = altered(
+        |request, reply| {
+            if request.asks("manifests") { reply.slowly(1, Duration::from_millis(25)) } else { reply }
+        },
+    );
     fails(Client::to(&drip).manifest(), FailureKind::Resolve { retries: 3 }, "the server sent only");
     // Fast enough for its pace, and too long for a document.
     let long = altered(|_, reply| reply.with(vec![b' '; 1 << 20]).slowly(2000, Duration::from_millis(50)));
@@ -74,11 +77,9 @@ fn a_manifest_larger_than_four_mebibytes_is_not_read() {
     for server in [said, unsaid, endless] {
         fails(Client::to(&server).manifest(), FailureKind::Content, "is larger than 4194304 bytes");
     }
-    let spaces = altered(|_, reply| {
-        let bytes = [manifest(), vec![b' '; MANIFEST_MAX as usize - manifest().len()]].concat();
-        let digest = Digest::of(&bytes).to_string();
-        reply.with(bytes).header("Docker-Content-Digest", &digest)
-    });
+    let bytes = [manifest(), vec![b' '; MANIFEST_MAX as usize - manifest().len()]].concat();
+    let digest = Digest::of(&bytes).to_string();
+    let spaces = altered(move |_, reply| reply.with(bytes.clone()).header("Docker-Content-Digest", &digest));
     assert_eq!(Client::to(&spaces).manifest().unwrap().bytes.len() as u64, MANIFEST_MAX);
 }
 

@@ -102,7 +102,8 @@ impl Client {
     fn of(request: &PullRequest) -> Self {
         let told = Arc::new(Mutex::new(Vec::new()));
         let list = Arc::clone(&told);
-        let repository = Repository::with_timing(request, timing(), move |progress| list.lock().unwrap().push(progress));
+        let repository =
+            Repository::with_timing(request, timing(), move |progress| list.lock().unwrap().push(progress));
         Self { repository: repository.unwrap(), told }
     }
 

@@ -5,7 +5,9 @@ use super::*;
 /// A registry with Basic authentication whose blobs are elsewhere.
 fn redirecting(status: u16, location: impl Fn(&Request) -> String + Send + Sync + 'static) -> Server {
     server(move |request| match request.header("authorization") {
-        Some("Basic bWU6c2VjcmV0") => request.asks("/v2/a/b/blobs/").then(|| Reply::redirect(status, &location(request))),
+        Some("Basic bWU6c2VjcmV0") => {
+            request.asks("/v2/a/b/blobs/").then(|| Reply::redirect(status, &location(request)))
+        }
         _ => Some(Reply::challenge("Basic")),
     })
 }
@@ -64,7 +66,9 @@ fn credentials_do_not_come_back_with_a_redirect_that_comes_back() {
 fn a_redirect_within_the_registry_keeps_the_credentials() {
     let registry = server(|request| match request.header("authorization") {
         None => Some(Reply::challenge("Basic")),
-        Some(_) => request.asks("/v2/a/b/blobs/").then(|| Reply::redirect(307, &format!("/other/blobs/{}", file(request)))),
+        Some(_) => {
+            request.asks("/v2/a/b/blobs/").then(|| Reply::redirect(307, &format!("/other/blobs/{}", file(request))))
+        }
     });
     Client::with(&registry, basic()).pulls();
 }
@@ -95,8 +99,10 @@ fn forbidden_addresses_are_not_asked() {
 #[test]
 fn a_name_is_checked_after_it_was_resolved() {
     // `localhost` stands in for a name of a stranger that DNS takes to this host.
-    let reach = super::super::address::Reach::new(&super::super::target::Target::parse("http://x.example").unwrap(), &[]);
-    let resolver = super::super::resolve::Addresses { names: super::super::resolve::Names::new().unwrap(), reach: Some(reach) };
+    let reach =
+        super::super::address::Reach::new(&super::super::target::Target::parse("http://x.example").unwrap(), &[]);
+    let resolver =
+        super::super::resolve::Addresses { names: super::super::resolve::Names::new().unwrap(), reach: Some(reach) };
     let agent = ureq::Agent::with_parts(
         ureq::config::Config::default(),
         ureq::unversioned::transport::DefaultConnector::default(),
@@ -147,6 +153,6 @@ fn a_token_request_takes_its_password_to_no_other_host() {
     request.endpoints[0].credentials = Some(Credentials::Identity("secret".into()));
     request.local_hosts = vec!["localhost".into()];
     let asked = thief.requests().len();
-    fails(Client::of(&request).manifest(), FailureKind::Content, "with a secret in it is not redirected");
+    fails(Client::of(&request).manifest(), FailureKind::Content, "with credentials in its body is not redirected");
     assert_eq!(thief.requests().len(), asked);
 }
