@@ -25,6 +25,6 @@ mod tls;
 mod tests;
 
 pub(crate) use blob::Blob;
-pub(crate) use document::Document;
+
 pub(crate) use error::RegistryError;
 pub(crate) use repository::Repository;
