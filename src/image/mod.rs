@@ -14,7 +14,8 @@ mod layer;
 mod lookup;
 mod manifest;
 mod reference;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the fetch worker is not here yet"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "the fetch worker is not here yet"))]
+#[expect(unused_imports, reason = "the fetch worker is not here yet")]
 mod registry;
 mod request;
 mod rules;
