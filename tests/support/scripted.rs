@@ -324,7 +324,8 @@ impl Contents {
 
     /// What a registry answers: 200 or 206, or 404 in the words of the distribution-spec.
     pub(crate) fn answer(&self, request: &Request) -> Reply {
-        let name = request.target.rsplit('/').next().unwrap_or_default();
+        let path = request.target.split('?').next().unwrap_or_default();
+        let name = path.rsplit('/').next().unwrap_or_default();
         if request.asks("/manifests/") {
             return match self.manifests.get(name) {
                 Some((media_type, digest, bytes)) => {

@@ -153,7 +153,7 @@ pub(crate) enum RedirectError {
     Unencrypted(String),
     #[error("more than {0}")]
     TooMany(usize),
-    #[error("a token request with a secret in it is not redirected")]
+    #[error("a request with credentials in its body is not redirected")]
     Secret,
 }
 

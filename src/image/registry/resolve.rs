@@ -96,7 +96,11 @@ impl std::fmt::Debug for Addresses {
 impl Resolver for Addresses {
     fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let other = |error: Box<dyn std::error::Error + Send + Sync>| ureq::Error::Other(error);
-        let target = Target::parse(&uri.to_string()).map_err(|error| other(error.into()))?;
+        // The address of a proxy may have a user name in it, which is no part of where it is.
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let place = authority.rsplit('@').next().unwrap_or_default();
+        let place = format!("{}://{place}", uri.scheme_str().unwrap_or_default());
+        let target = Target::parse(&place).map_err(|error| other(error.into()))?;
         let found = self.names.lookup(&target, *timeout.after).map_err(|error| other(error.into()))?;
         let mut refused = None;
         let mut addresses = self.empty();

@@ -82,7 +82,7 @@ fn the_unencrypted_twin_is_asked_only_if_tls_is_not_spoken() {
     let denied = server(|_| Some(Reply::status(403)));
     fails(twins(&denied).manifest(), RESOLVE, "403 Forbidden");
     let alone = request(vec![endpoint(&format!("https://{}", plain.authority()))]);
-    fails(Client::of(&alone).manifest(), RESOLVE, "failed to do request: Get \"https://");
+    fails(Client::of(&alone).manifest(), FailureKind::Resolve { retries: 3 }, "failed to do request: Get \"https://");
 }
 
 #[test]

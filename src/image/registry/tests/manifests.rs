@@ -77,11 +77,9 @@ fn a_manifest_larger_than_four_mebibytes_is_not_read() {
     for server in [said, unsaid, endless] {
         fails(Client::to(&server).manifest(), FailureKind::Content, "is larger than 4194304 bytes");
     }
-    let spaces = altered(|_, reply| {
-        let bytes = [manifest(), vec![b' '; MANIFEST_MAX as usize - manifest().len()]].concat();
-        let digest = Digest::of(&bytes).to_string();
-        reply.with(bytes).header("Docker-Content-Digest", &digest)
-    });
+    let bytes = [manifest(), vec![b' '; MANIFEST_MAX as usize - manifest().len()]].concat();
+    let digest = Digest::of(&bytes).to_string();
+    let spaces = altered(move |_, reply| reply.with(bytes.clone()).header("Docker-Content-Digest", &digest));
     assert_eq!(Client::to(&spaces).manifest().unwrap().bytes.len() as u64, MANIFEST_MAX);
 }
 

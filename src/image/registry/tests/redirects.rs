@@ -153,6 +153,6 @@ fn a_token_request_takes_its_password_to_no_other_host() {
     request.endpoints[0].credentials = Some(Credentials::Identity("secret".into()));
     request.local_hosts = vec!["localhost".into()];
     let asked = thief.requests().len();
-    fails(Client::of(&request).manifest(), FailureKind::Content, "with a secret in it is not redirected");
+    fails(Client::of(&request).manifest(), FailureKind::Content, "with credentials in its body is not redirected");
     assert_eq!(thief.requests().len(), asked);
 }
