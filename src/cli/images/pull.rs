@@ -37,10 +37,9 @@ pub(super) fn pull(engine: &Engine, args: &Pull, format: Option<Format>, output:
             _ => {}
         }
     }
-    match shown {
-        Shown::Events | Shown::Nobody => Ok(()),
-        Shown::Bars(_) | Shown::Lines(_) | Shown::Errors => Ok(output.print(&images, |images| table(images))?),
-    }
+    let is_told = matches!(shown, Shown::Events | Shown::Nobody);
+    drop(shown); // bars are drawn for the last time before anything else is on the screen
+    if is_told { Ok(()) } else { Ok(output.print(&images, |images| table(images))?) }
 }
 
 pub(super) fn import(engine: &Engine, args: &Import, format: Option<Format>, output: Output) -> Result<(), Failure> {
