@@ -2,19 +2,24 @@
 //! unpacked, in one pass and in bounded memory. The tree may be used only if this returned without an error. Called by
 //! `import`.
 
-use std::cell::Cell;
+use std::error::Error;
+use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::panic::resume_unwind;
+use std::thread;
 
 use super::compress::Decoder;
-use super::digest::{Digest, HashingReader};
+use super::digest::{Digest, Hasher, HashingReader};
+use super::pipe::{BUFFER, PipeWriter, pipe};
 use super::rules::Limits;
-use super::source::{Source, SourceError};
-use super::unpack::{UnpackError, Unpacked, unpack};
+use super::unpack::{UnpackError, unpack};
+
+pub(crate) use super::trail::Position;
+pub(crate) use super::unpack::Unpacked;
 
 /// How many compressed bytes lie between two reports of progress.
-const STEP: u64 = 4 << 20;
+const STEP: u64 = 1 << 20;
 
 /// A layer as a manifest and a configuration describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +37,10 @@ pub(crate) struct LayerBlob {
 /// Why a layer cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
-    /// The blob itself.
-    #[error("the layer's blob")]
-    Source(#[from] SourceError),
-    /// The blob's size is not what the manifest says.
+    /// The blob cannot be read; the source is the reader's own error.
+    #[error("read the blob")]
+    Read(#[source] io::Error),
+    /// The blob is shorter than the manifest says.
     #[error("the blob has {found} bytes; the manifest says {expected}")]
     Size {
         /// Bytes that there are.
@@ -43,6 +48,9 @@ pub enum LayerError {
         /// Bytes that the manifest says.
         expected: u64,
     },
+    /// The blob is longer than the manifest says.
+    #[error("the blob has more than the {0} bytes that the manifest says")]
+    Longer(u64),
     /// The blob's digest is not what the manifest says.
     #[error("the blob's digest is {found}")]
     Digest {
@@ -60,119 +68,175 @@ pub enum LayerError {
     /// The stream.
     #[error("decompress the layer")]
     Decompress(#[source] io::Error),
+    /// More uncompressed bytes than the limit.
+    #[error("the uncompressed layer is larger than {0} bytes")]
+    Bytes(u64),
+    /// More uncompressed bytes for each compressed one than the limit.
+    #[error("the layer grows more than {0}-fold when it is uncompressed")]
+    Ratio(u64),
+    /// The thread that decompresses.
+    #[error("start a thread")]
+    Thread(#[source] io::Error),
     /// The archive in it.
     #[error("unpack the layer")]
     Unpack(#[from] UnpackError),
 }
 
-/// A layer over its limits; found inside a reader, so it travels in an `io::Error`.
-#[derive(Debug, thiserror::Error)]
-enum TooMuch {
-    #[error("the uncompressed layer is larger than {0} bytes")]
-    Bytes(u64),
-    #[error("the layer grows more than {0}-fold when it is uncompressed")]
-    Ratio(u64),
+impl LayerError {
+    /// Whether the disk, or somebody's share of it, is full.
+    pub fn is_full(&self) -> bool {
+        let mut cause: Option<&dyn Error> = Some(self);
+        while let Some(error) = cause {
+            let code = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+            if matches!(code, Some(libc::ENOSPC | libc::EDQUOT)) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
 }
 
-/// Verifies a layer and unpacks it into `root`, an empty directory. `below` are the layers under it, topmost first.
-/// `progress` is told how many bytes of the blob were read.
-pub(crate) fn unpack_layer(
-    source: &Source,
+/// Verifies a layer and unpacks it into `root`, an empty directory; what is left to do for it goes to the file `settle`.
+/// `progress` is told how many bytes of the blob were read, from another thread.
+pub(crate) fn unpack_layer<R: Read + Send>(
+    blob: R,
     layer: &LayerBlob,
+    position: Position,
     root: OwnedFd,
-    below: &[OwnedFd],
+    settle: File,
     limits: &Limits,
-    progress: &mut dyn FnMut(u64),
+    progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Unpacked, LayerError> {
-    let blob = source.blob(&layer.name)?;
-    if blob.size() != layer.size {
-        return Err(LayerError::Size { found: blob.size(), expected: layer.size });
+    let mut blob = Blob { inner: HashingReader::new(blob), size: layer.size, read: 0, told: 0, progress, error: None };
+    let (writer, reader) = pipe();
+    let (plain, unpacked) = thread::scope(|scope| {
+        let inflating = thread::Builder::new().name("inflate".into());
+        let inflating = inflating.spawn_scoped(scope, || inflate(&mut blob, limits, writer))?;
+        // The reader goes with `unpack`, and so the other thread ends too.
+        let unpacked = unpack(reader, root, position, settle, limits).map(|(unpacked, _)| unpacked);
+        Ok((inflating.join().unwrap_or_else(|panic| resume_unwind(panic)), unpacked))
+    })
+    .map_err(LayerError::Thread)?;
+    if let Some(error) = blob.error.take() {
+        return Err(LayerError::Read(error));
     }
-    let read = Rc::new(Cell::new(0));
-    let counted = Counted { inner: HashingReader::new(blob), count: Rc::clone(&read), told: 0, progress };
-    let decoder = Decoder::new(BufReader::with_capacity(128 << 10, counted)).map_err(LayerError::Decompress)?;
-    let bounded = Bounded { inner: decoder, compressed: read, count: 0, limits };
-    let stream = BufReader::with_capacity(64 << 10, HashingReader::new(bounded));
-    match unpack(stream, root, below, limits) {
-        Ok((unpacked, stream)) => verify(layer, stream.into_inner()).map(|()| unpacked),
-        // Damaged bytes make all kinds of errors; that they are damaged is what one wants to know.
-        Err(UnpackError::Archive(error)) => match source.digest(&layer.name)? {
-            found if found == layer.digest => Err(UnpackError::Archive(error).into()),
-            found => Err(LayerError::Digest { found }),
-        },
-        Err(error) => Err(error.into()),
+    let verified = match (plain, unpacked) {
+        (Err(Stop::Limit(error)), _) => return Err(error),
+        (Err(Stop::Damage(error)), _) => Err(LayerError::Decompress(error)),
+        (Ok(_), Err(error @ UnpackError::Archive(_))) => Err(error.into()),
+        (Ok(_), Err(error)) => return Err(error.into()),
+        (Ok(found), Ok(_)) if found != layer.diff_id => Err(LayerError::DiffId { found, expected: layer.diff_id }),
+        (Ok(_), Ok(unpacked)) => Ok(unpacked),
+    };
+    // Damaged bytes make all kinds of errors; that they are damaged is what one wants to know.
+    match blob.finish()? {
+        found if found != layer.digest => Err(LayerError::Digest { found }),
+        _ => verified,
     }
 }
 
-type Stream<'a> = HashingReader<Bounded<'a, Decoder<BufReader<Counted<'a, HashingReader<super::source::Blob>>>>>>;
-
-fn verify(layer: &LayerBlob, mut stream: Stream<'_>) -> Result<(), LayerError> {
-    let diff_id = stream.digest();
-    let blob = stream.get_mut().inner.get_mut();
-    io::copy(blob, &mut io::sink()).map_err(LayerError::Decompress)?;
-    let digest = blob.get_ref().inner.digest();
-    if digest != layer.digest {
-        return Err(LayerError::Digest { found: digest });
-    }
-    if diff_id != layer.diff_id {
-        return Err(LayerError::DiffId { found: diff_id, expected: layer.diff_id });
-    }
-    Ok(())
+/// Decompresses a blob into a pipe, as far as the limits and whoever reads the pipe let it; gives the digest of the
+/// uncompressed bytes.
+fn inflate<R: Read>(blob: &mut Blob<'_, R>, limits: &Limits, pipe: PipeWriter) -> Result<Digest, Stop> {
+    let blob = BufReader::with_capacity(BUFFER, blob);
+    let decoder = Decoder::new(blob).map_err(Stop::Damage)?;
+    let mut plain = Plain { inner: decoder, limits, count: 0, hash: Hasher::default() };
+    pipe.fill(|buffer| plain.read(buffer))?;
+    Ok(plain.hash.digest())
 }
 
-/// Counts the bytes of a blob and reports them.
-struct Counted<'a, R> {
-    inner: R,
-    count: Rc<Cell<u64>>,
+/// A blob: counts its bytes, hashes them, and keeps its error apart from what readers above make of it.
+struct Blob<'a, R> {
+    inner: HashingReader<R>,
+    size: u64,
+    read: u64,
     told: u64,
-    progress: &'a mut dyn FnMut(u64),
+    progress: &'a (dyn Fn(u64) + Sync),
+    error: Option<io::Error>,
 }
 
-impl<R: Read> Read for Counted<'_, R> {
+impl<R: Read> Blob<'_, R> {
+    /// Reads what is left and gives the digest of all.
+    fn finish(&mut self) -> Result<Digest, LayerError> {
+        if let Some(error) = self.error.take() {
+            return Err(LayerError::Read(error));
+        }
+        io::copy(self, &mut io::sink()).map_err(LayerError::Read)?;
+        (self.progress)(self.read);
+        if self.read < self.size {
+            return Err(LayerError::Size { found: self.read, expected: self.size });
+        }
+        let digest = self.inner.digest();
+        let more = self.inner.get_mut().take(1).read(&mut [0; 1]).map_err(LayerError::Read)?;
+        if more == 0 { Ok(digest) } else { Err(LayerError::Longer(self.size)) }
+    }
+}
+
+impl<R: Read> Read for Blob<'_, R> {
+    /// Reads as far as the manifest says that it goes.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(buffer)?;
-        let count = self.count.get() + length as u64;
-        self.count.set(count);
-        if count - self.told >= STEP {
-            self.told = count;
-            (self.progress)(count);
+        let left = usize::try_from(self.size - self.read).unwrap_or(usize::MAX);
+        let length = buffer.len().min(left);
+        let length = match self.inner.read(&mut buffer[..length]) {
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => {
+                self.error = Some(error);
+                return Err(io::Error::other("the blob cannot be read"));
+            }
+        };
+        self.read += length as u64;
+        if self.read - self.told >= STEP {
+            self.told = self.read;
+            (self.progress)(self.read);
         }
         Ok(length)
     }
 }
 
-/// Stops a stream that is over the limits.
-struct Bounded<'a, R> {
-    inner: R,
-    compressed: Rc<Cell<u64>>,
-    count: u64,
-    limits: &'a Limits,
+/// Why there are no more uncompressed bytes.
+enum Stop {
+    Limit(LayerError),
+    Damage(io::Error),
 }
 
-impl<R: Read> Read for Bounded<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(buffer)?;
+/// The uncompressed bytes, as far as the limits let them come.
+struct Plain<'a, R> {
+    inner: Decoder<BufReader<R>>,
+    limits: &'a Limits,
+    count: u64,
+    hash: Hasher,
+}
+
+impl<R: Read> Plain<'_, &mut Blob<'_, R>> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Stop> {
+        let length = loop {
+            match self.inner.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result.map_err(Stop::Damage)?,
+            }
+        };
         self.count += length as u64;
         let Limits { bytes, ratio, ratio_from, .. } = *self.limits;
         if self.count > bytes {
-            return Err(io::Error::other(TooMuch::Bytes(bytes)));
+            return Err(Stop::Limit(LayerError::Bytes(bytes)));
         }
-        if self.count > ratio_from && self.count / ratio > self.compressed.get() {
-            return Err(io::Error::other(TooMuch::Ratio(ratio)));
+        if self.count > ratio_from && self.count / ratio > self.inner.get_mut().get_ref().read {
+            return Err(Stop::Limit(LayerError::Ratio(ratio)));
         }
+        self.hash.update(&buffer[..length]);
         Ok(length)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, File};
-    use std::path::Path;
-
     use super::super::testing::{Tar, gzip, zstd};
     use super::*;
+    use std::fs::{self, File};
 
-    const SMALL: Limits = Limits { bytes: 8 << 20, entries: 100, ratio: 50, ratio_from: 1 << 20 };
+    const SMALL: Limits = Limits { bytes: 8 << 20, entries: 100, ratio: 50, ratio_from: 1 << 20, settle: 1 << 20 };
 
     /// Unpacks a blob and says how many bytes are in the tree afterwards.
     fn unpacked(
@@ -182,13 +246,12 @@ mod tests {
     ) -> (Result<Unpacked, LayerError>, u64) {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("root")).unwrap();
-        fs::write(dir.path().join("blob"), blob).unwrap();
         let (digest, size) = (Digest::of(blob), blob.len() as u64);
         let mut described = LayerBlob { name: "blob".into(), digest, size, diff_id };
         layer(&mut described);
-        let source = Source::open(dir.path(), Path::new("/")).unwrap();
         let root = File::open(dir.path().join("root")).unwrap().into();
-        let result = unpack_layer(&source, &described, root, &[], &SMALL, &mut |_| {});
+        let settle = tempfile::tempfile().unwrap();
+        let result = unpack_layer(blob, &described, Position::Lowest, root, settle, &SMALL, &|_| {});
         let files = fs::read_dir(dir.path().join("root")).unwrap();
         (result, files.map(|file| file.unwrap().metadata().unwrap().len()).sum())
     }
@@ -236,12 +299,21 @@ mod tests {
             let (result, size) = unpacked(&blob, |_| {}, Digest::of(&layer));
             let error = result.unwrap_err();
             assert!(chain(&error).contains("grows more than 50-fold"), "{}", chain(&error));
-            assert!(size <= 2 << 20, "{size}");
+            assert!(size <= (1 << 20) + 51 * blob.len() as u64, "{size} of {}", blob.len());
         }
         let large = Tar::default().file("a", &"x".repeat(9 << 20)).end();
         let (result, size) = unpacked(&large, |_| {}, Digest::of(&large));
         assert!(chain(&result.unwrap_err()).contains("larger than 8388608 bytes"));
         assert!(size <= 8 << 20, "{size}");
+    }
+
+    #[test]
+    fn a_full_disk_is_recognised_however_deep_it_is_in_the_error() {
+        let entry =
+            |code| UnpackError::Entry { entry: "`a`".into(), act: "write", source: io::Error::from_raw_os_error(code) };
+        assert!(LayerError::from(entry(libc::ENOSPC)).is_full());
+        assert!(LayerError::Read(io::Error::from_raw_os_error(libc::EDQUOT)).is_full());
+        assert!(!LayerError::from(entry(libc::EIO)).is_full());
     }
 
     fn chain(error: &dyn std::error::Error) -> String {

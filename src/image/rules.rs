@@ -17,19 +17,21 @@ pub(crate) struct Limits {
     pub(crate) ratio: u64,
     /// Uncompressed bytes below which the ratio does not count.
     pub(crate) ratio_from: u64,
+    /// Bytes of the list of what is left to do for the layer's directories.
+    pub(crate) settle: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         // The best that deflate can do is 1032:1, and real layers stay below 100:1.
-        Self { bytes: 64 << 30, entries: 2_000_000, ratio: 250, ratio_from: 256 << 20 }
+        Self { bytes: 64 << 30, entries: 2_000_000, ratio: 250, ratio_from: 256 << 20, settle: 256 << 20 }
     }
 }
 
 /// How many directories may lie above an entry: each costs a descriptor while it is worked in.
 pub(crate) const DEPTH_MAX: usize = 128;
 /// The longest path, in bytes: Linux's PATH_MAX without the final NUL.
-const PATH_MAX: usize = 4095;
+pub(crate) const PATH_MAX: usize = 4095;
 /// The longest name, in bytes: Linux's NAME_MAX.
 const NAME_MAX: usize = 255;
 /// The most extended attributes of one entry.
@@ -73,9 +75,9 @@ pub enum Rule {
     /// An opaque marker in the root: overlayfs merges the roots of all layers whatever they are marked as.
     #[error("the root must not be opaque")]
     OpaqueRoot,
-    /// A symbolic link among the parents.
-    #[error("a parent of it is a symbolic link in this layer, and links are not followed")]
-    ThroughLink,
+    /// Symbolic links among the parents that lead in circles, or nearly.
+    #[error("a parent of it leads through too many symbolic links in this layer")]
+    Links,
     /// Something else among the parents.
     #[error("a parent of it is not a directory in this layer")]
     ThroughFile,
@@ -138,7 +140,7 @@ impl Target {
 }
 
 /// The parts of a path; empty ones and `.` mean nothing.
-fn components(path: &[u8]) -> Result<Vec<OsString>, Rule> {
+pub(crate) fn components(path: &[u8]) -> Result<Vec<OsString>, Rule> {
     if path.len() > PATH_MAX {
         return Err(Rule::Path);
     }

@@ -3,7 +3,7 @@
 //! iterator is not used because it reads extended headers of any size into memory and splits PAX records at newlines,
 //! which binary attributes have inside. Called by `unpack` for layers and by `source` for archives of images.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
 use tar::Header;
 
@@ -185,7 +185,7 @@ impl<R: Read> TarReader<R> {
 
     /// Reads an extended header into `extended`.
     fn extend(&mut self, header: &Header, kind: u8, extended: &mut Extended) -> Result<(), TarError> {
-        let size = header.entry_size().map_err(|_| TarError::Pax(self.position))?;
+        let size = or_blank(&header.as_old().size, header.entry_size()).ok_or(TarError::Pax(self.position))?;
         extended.bytes = extended.bytes.saturating_add(size);
         if extended.bytes > EXTENDED_MAX {
             return Err(TarError::Extended);
@@ -236,6 +236,25 @@ impl<R: Read> Read for Content<'_, R> {
         self.0.content -= read as u64;
         self.0.position += read as u64;
         Ok(read)
+    }
+}
+
+impl<R: BufRead> BufRead for Content<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.0.content == 0 {
+            return Ok(&[]);
+        }
+        let buffer = self.0.stream.fill_buf()?;
+        if buffer.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(&buffer[..buffer.len().min(usize::try_from(self.0.content).unwrap_or(usize::MAX))])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.0.stream.consume(amount);
+        self.0.content -= amount as u64;
+        self.0.position += amount as u64;
     }
 }
 
@@ -306,7 +325,7 @@ fn entry(header: &Header, extended: Extended) -> Result<Entry, TarError> {
     let field = |field| TarError::Field { field, entry: escaped(&path) };
     let old = header.as_old();
     let mode = or_blank(&old.mode, header.mode().map(u64::from)).ok_or_else(|| field("mode"))?;
-    let kind = match header.entry_type().as_byte() {
+    let kind = match old.linkflag[0] {
         // Before POSIX a directory was a file whose name ends with a slash.
         0 if path.ends_with(b"/") => Kind::Directory,
         0 | b'0' | b'7' => Kind::File,
@@ -347,7 +366,17 @@ fn entry(header: &Header, extended: Extended) -> Result<Entry, TarError> {
 
 /// A number of a header; a field that was left blank is 0, as Go's archive/tar reads it.
 fn or_blank(field: &[u8], number: io::Result<u64>) -> Option<u64> {
-    if field.iter().all(|byte| matches!(byte, 0 | b' ')) { Some(0) } else { number.ok() }
+    if field.iter().all(|byte| matches!(byte, 0 | b' ')) { Some(0) } else { number.ok().filter(|_| fits(field)) }
+}
+
+/// Whether a number in base 256 is one of 64 bits: of twelve bytes the `tar` crate reads eight and drops the others.
+fn fits(field: &[u8]) -> bool {
+    match field {
+        [0x80, 0, 0, 0, rest, ..] if field.len() > 8 => rest & 0x80 == 0,
+        [0xff, 0xff, 0xff, 0xff, rest, ..] if field.len() > 8 => rest & 0x80 != 0,
+        [first, ..] if field.len() > 8 => first & 0x80 == 0,
+        _ => true,
+    }
 }
 
 /// A name from an archive, fit for a message: escaped, and cut at 200 bytes.
