@@ -53,6 +53,7 @@ pub use manifest::ManifestError;
 pub use publish::PublishError;
 pub use pulled::Unavailable;
 pub use reference::{ImageReference, ReferenceError};
+pub use registry::{LoginError, check_login};
 pub use request::{
     Certificates, Credentials, Endpoint, Failure, FailureKind, Job, LayerSize, Progress, Proxies, PullRequest, Staged,
 };

@@ -66,6 +66,14 @@ pub enum OpsError {
     /// A registry cannot be asked.
     #[error(transparent)]
     Registry(#[from] super::registries::RegistryError),
+    /// A registry does not know us.
+    #[error("log in to {registry}")]
+    Login {
+        /// The registry.
+        registry: String,
+        /// What it said.
+        source: crate::image::LoginError,
+    },
     /// Credentials cannot be kept or forgotten.
     #[error(transparent)]
     Credentials(#[from] super::credentials::CredentialError),

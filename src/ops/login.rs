@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use super::credentials::{Kept, erase, keep};
 use super::environment::Environment;
+use super::registries::{Registries, RegistryError};
 use super::{Engine, OpsError};
-use crate::image::{ImageReference, ReferenceError};
+use crate::image::{Credentials, ImageReference, ReferenceError, check_login};
 
 /// A registry as people name it: its host, perhaps with a port, as it stands in images' names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,12 @@ impl Engine {
     /// Tries a name and a password at a registry, and keeps them where docker would.
     pub fn login(&self, registry: &Registry, username: &str, password: &str) -> Result<Kept, OpsError> {
         let environment = Environment::of_caller();
+        let registries = Registries::new(&self.config.image, &environment)?;
+        let credentials = Credentials::Basic { username: username.to_owned(), password: password.to_owned() };
+        let endpoints = registries.endpoints(&registry.0, Some(credentials))?;
+        let proxies = environment.proxies(&self.config.image).map_err(RegistryError::from)?;
+        let refused = |source| OpsError::Login { registry: registry.0.clone(), source };
+        check_login(&endpoints, &proxies, &registries.local_hosts(&registry.0)).map_err(refused)?;
         Ok(keep(&environment, &registry.0, username, password)?)
     }
 

@@ -106,7 +106,7 @@ impl Engine {
             // A registry that does not answer stops no task whose image is here.
             let will_do = is_here && self.config.image.pull_behavior == PullBehavior::Default;
             if let Some(error) = result.err().filter(|_| !will_do) {
-                return Ok(Err(Missing { container: one.container, reason: error.reason(&one.reference) }));
+                return Ok(Err(Missing { container: one.container, reason: error.reason() }));
             }
             one.asked = true;
         }

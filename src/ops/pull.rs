@@ -31,8 +31,8 @@ pub enum PullError {
 
 impl PullError {
     /// The reason of a container whose image it was, as ECS words it.
-    pub(super) fn reason(&self, reference: &ImageReference) -> String {
-        reason::reason(self, reference)
+    pub(super) fn reason(&self) -> String {
+        reason::reason(self)
     }
 
     /// Whether it is about who we are at one of Amazon's registries.

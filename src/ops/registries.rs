@@ -77,14 +77,19 @@ impl<'a> Registries<'a> {
             None => self.credentials(registry, reference.path(), endpoints.is_empty())?,
         };
         endpoints.extend(self.endpoints(registry, credentials)?);
-        let own_host = is_local(registry).then(|| registry.to_owned());
         Ok(PullRequest {
             reference: reference.clone(),
             endpoints,
             proxies: self.environment.proxies(self.settings)?,
-            local_hosts: self.settings.local_hosts.iter().cloned().chain(own_host).collect(),
+            local_hosts: self.local_hosts(registry),
             parallel: self.settings.parallel,
         })
+    }
+
+    /// What may be on this very host: what is configured so, and a registry that is written so.
+    pub(super) fn local_hosts(&self, registry: &str) -> Vec<String> {
+        let own = is_local(registry).then(|| registry.to_owned());
+        self.settings.local_hosts.iter().cloned().chain(own).collect()
     }
 
     /// A registry's own endpoints: one that may be insecure is asked in TLS first and then without, as Docker does.

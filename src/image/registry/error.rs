@@ -43,15 +43,18 @@ pub(crate) enum RegistryError {
         reference: String,
         retries: u32,
         #[source]
-        source: RequestError,
+        source: Box<RequestError>,
     },
+    /// The registry itself, of which nothing is wanted but a yes.
+    #[error(transparent)]
+    Login(RequestError),
     /// A blob, or a manifest that an index names.
     #[error("failed to copy {digest}")]
     Copy {
         digest: Digest,
         retries: u32,
         #[source]
-        source: RequestError,
+        source: Box<RequestError>,
     },
 }
 
@@ -63,6 +66,7 @@ impl RegistryError {
             Self::Copy { retries, .. } => FailureKind::Copy { retries: *retries },
             Self::Resolve { retries, .. } => FailureKind::Resolve { retries: *retries },
             Self::Endpoint(_)
+            | Self::Login(_)
             | Self::NoEndpoint(_)
             | Self::Certificates { .. }
             | Self::Proxy(_)
@@ -245,7 +249,8 @@ impl RequestError {
 
     /// Whether the request that failed was to the server itself, not to where it led.
     fn is_of(&self, server: &Server) -> bool {
-        matches!(self, Self::Do { url, .. } if url.starts_with(server.base().to_string().trim_end_matches('/')))
+        let base = format!("{}/", server.base().to_string().trim_end_matches('/'));
+        matches!(self, Self::Do { url, .. } if url.starts_with(&base))
     }
 
     /// The seconds that the server asks to wait.

@@ -12,6 +12,7 @@ mod error;
 mod follow;
 mod http;
 mod limits;
+mod login;
 mod pace;
 mod proxy;
 mod repository;
@@ -27,4 +28,5 @@ mod tests;
 pub(crate) use blob::Blob;
 
 pub(crate) use error::RegistryError;
+pub use login::{LoginError, check_login};
 pub(crate) use repository::Repository;

@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use super::PullError;
-use crate::image::{Failure, FailureKind, ImageReference};
+use crate::image::{Failure, FailureKind, Platform};
 
 /// ECS's longest reason, in characters.
 const LONGEST: usize = 1024;
@@ -13,9 +13,9 @@ const BEGINNING: usize = 256;
 const CUT: &str = " [...] ";
 
 /// The reason of a container.
-pub(super) fn reason(error: &PullError, reference: &ImageReference) -> String {
+pub(super) fn reason(error: &PullError) -> String {
     let text = match error {
-        PullError::Fetch(failure) => format!("CannotPullContainerError: {}", of_fetch(failure, reference)),
+        PullError::Fetch(failure) => format!("CannotPullContainerError: {}", of_fetch(failure)),
         PullError::Registry(_) if error.is_ecr() => format!("CannotPullECRContainerError: {}", chain(error)),
         PullError::Secret(_) | PullError::Registry(_) => format!("CannotPullContainerAuthError: {}", chain(error)),
         PullError::Other(_) => format!("CannotPullContainerError: {}", chain(error)),
@@ -23,20 +23,20 @@ pub(super) fn reason(error: &PullError, reference: &ImageReference) -> String {
     shortened(&text)
 }
 
-fn of_fetch(failure: &Failure, reference: &ImageReference) -> String {
+/// What failed stands in the message: `failed to resolve ref REF: ...`, `failed to copy DIGEST: ...`.
+fn of_fetch(failure: &Failure) -> String {
     let Failure { kind, message } = failure;
-    let full = reference.full();
     match kind {
         FailureKind::Resolve { retries } => {
-            format!("pull image manifest has been retried {retries} time(s): failed to resolve ref {full}: {message}")
+            format!("pull image manifest has been retried {retries} time(s): {message}")
         }
-        FailureKind::Platform => format!("pull image manifest has been retried 0 time(s): {message}"),
-        FailureKind::Copy { retries } => {
-            format!("ref pull has been retried {retries} time(s): failed to copy: {message}")
-        }
-        FailureKind::Content | FailureKind::Space => {
-            format!("ref pull has been retried 0 time(s): failed to unpack image {full}: {message}")
-        }
+        FailureKind::Platform => format!(
+            "pull image manifest has been retried 0 time(s): image Manifest does not contain descriptor matching platform \
+             '{}': {message}",
+            Platform::host()
+        ),
+        FailureKind::Copy { retries } => format!("ref pull has been retried {retries} time(s): {message}"),
+        FailureKind::Content | FailureKind::Space => format!("ref pull has been retried 0 time(s): {message}"),
         FailureKind::Source | FailureKind::Store => message.clone(),
     }
 }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     fn of(error: impl Into<PullError>) -> String {
-        error.into().reason(&"nginx:1".parse().unwrap())
+        error.into().reason()
     }
 
     fn failure(kind: FailureKind, message: &str) -> Failure {
@@ -80,31 +80,36 @@ mod tests {
     fn a_failed_fetch_is_told_as_ecs_tells_it() {
         let cases = [
             (
-                failure(FailureKind::Resolve { retries: 3 }, "connection refused"),
-                "CannotPullContainerError: pull image manifest has been retried 3 time(s): failed to resolve ref \
-                 docker.io/library/nginx:1: connection refused",
-            ),
-            (
                 failure(
-                    FailureKind::Platform,
-                    "image Manifest does not contain descriptor matching platform 'linux/amd64'",
+                    FailureKind::Resolve { retries: 3 },
+                    "failed to resolve ref docker.io/library/nginx:1: refused",
                 ),
-                "CannotPullContainerError: pull image manifest has been retried 0 time(s): image Manifest does not \
-                 contain descriptor matching platform 'linux/amd64'",
+                "CannotPullContainerError: pull image manifest has been retried 3 time(s): failed to resolve ref \
+                 docker.io/library/nginx:1: refused",
             ),
             (
-                failure(FailureKind::Copy { retries: 5 }, "read: connection reset"),
-                "CannotPullContainerError: ref pull has been retried 5 time(s): failed to copy: read: connection reset",
+                failure(FailureKind::Copy { retries: 5 }, "failed to copy sha256:1: connection reset"),
+                "CannotPullContainerError: ref pull has been retried 5 time(s): failed to copy sha256:1: connection reset",
             ),
             (
                 failure(FailureKind::Space, "layer sha256:1: no space left on device"),
-                "CannotPullContainerError: ref pull has been retried 0 time(s): failed to unpack image \
-                 docker.io/library/nginx:1: layer sha256:1: no space left on device",
+                "CannotPullContainerError: ref pull has been retried 0 time(s): layer sha256:1: no space left on device",
             ),
         ];
         for (failure, text) in cases {
             assert_eq!(of(failure), text);
         }
+    }
+
+    #[test]
+    fn an_image_for_other_platforms_is_told_as_ecs_tells_it() {
+        let text = of(failure(FailureKind::Platform, "nginx:1: no image for it, only for windows/amd64"));
+        let start = "CannotPullContainerError: pull image manifest has been retried 0 time(s): image Manifest does not \
+             contain descriptor matching platform 'linux/";
+        assert!(
+            text.starts_with(start) && text.ends_with("': nginx:1: no image for it, only for windows/amd64"),
+            "{text}"
+        );
     }
 
     #[test]
