@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::command::Running;
 use super::{eventually, fixture};
 
@@ -165,6 +167,22 @@ impl Drop for Registry {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The blobs of the layers of a fixture of one image, lowest first.
+pub(crate) fn layers(image: &str) -> Vec<String> {
+    let layout = fixture(image);
+    let index = json_file(&layout.join("index.json"));
+    let digest = index["manifests"][0]["digest"].as_str().expect("the index has an image");
+    let manifest = json_file(&layout.join("blobs").join(digest.replace(':', "/")));
+    let layers = manifest["layers"].as_array().expect("the manifest has layers").iter();
+    layers.map(|layer| layer["digest"].as_str().expect("a layer has a digest").to_owned()).collect()
+}
+
+/// A file of JSON.
+pub(crate) fn json_file(path: &Path) -> Value {
+    let text = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// `METHOD PATH STATUS` of a line of the access log, which is in the combined format.

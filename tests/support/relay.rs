@@ -1,7 +1,7 @@
-//! A slow link: bytes go on to a registry at a rate, and are counted. As it does not look at them, it also stands for an HTTP
-//! proxy with one site behind it: a server takes requests with a whole address in them.
+//! A slow link: bytes go on to a registry at a rate, and are counted. It is an HTTP proxy too, with one site behind it: a
+//! CONNECT is agreed to, and a server takes requests with a whole address in them.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -69,6 +69,9 @@ impl State {
             }
             self.connections.fetch_add(1, Ordering::SeqCst);
             let Ok(far) = TcpStream::connect(&self.to) else { continue };
+            if connect(&near).is_err() {
+                continue;
+            }
             let (Ok(requests), Ok(back)) = (near.try_clone(), far.try_clone()) else { continue };
             let state = Arc::clone(&self);
             thread::spawn(move || pass(requests, back, |_| ()));
@@ -80,6 +83,20 @@ impl State {
             });
         }
     }
+}
+
+/// Agrees to a CONNECT, if that is what comes first.
+fn connect(mut near: &TcpStream) -> io::Result<()> {
+    let (mut begin, mut head) = ([0; 8], Vec::new());
+    if near.peek(&mut begin)? < begin.len() || begin != *b"CONNECT " {
+        return Ok(());
+    }
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        near.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    near.write_all(b"HTTP/1.1 200 OK\r\n\r\n")
 }
 
 /// Passes bytes on until one side is closed, and then closes the other.

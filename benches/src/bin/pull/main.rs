@@ -37,7 +37,8 @@ fn main() -> Result<(), Failure> {
     let about = samples::about(&layout)?;
     let results = samples::round_robin(&cases, pulls);
     report::pulls(&results, &about, &notes);
-    let here = here::measure(&berth, &root, &pushed)?;
+    drop(registry);
+    let here = here::measure(&root, &pushed)?;
     report::here(&here);
     report::save(&top.join("target/bench"), &machine, &about, &results, &here)
 }
