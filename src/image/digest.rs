@@ -86,20 +86,35 @@ impl From<Digest> for String {
     }
 }
 
+/// The digest of bytes that come one after the other.
+#[derive(Default)]
+pub(crate) struct Hasher(Sha256);
+
+impl Hasher {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all bytes so far.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest(self.0.clone().finalize().into())
+    }
+}
+
 /// A reader that hashes what goes through it.
 pub(crate) struct HashingReader<R> {
     inner: R,
-    hash: Sha256,
+    hash: Hasher,
 }
 
 impl<R: Read> HashingReader<R> {
     pub(crate) fn new(inner: R) -> Self {
-        Self { inner, hash: Sha256::new() }
+        Self { inner, hash: Hasher::default() }
     }
 
     /// The digest of all that was read so far.
     pub(crate) fn digest(&self) -> Digest {
-        Digest(self.hash.clone().finalize().into())
+        self.hash.digest()
     }
 
     pub(crate) fn get_mut(&mut self) -> &mut R {

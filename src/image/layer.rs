@@ -6,9 +6,12 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::fd::OwnedFd;
+use std::panic::resume_unwind;
+use std::thread;
 
 use super::compress::Decoder;
-use super::digest::{Digest, HashingReader};
+use super::digest::{Digest, Hasher, HashingReader};
+use super::pipe::{BUFFER, PipeWriter, pipe};
 use super::rules::Limits;
 use super::unpack::{UnpackError, unpack};
 
@@ -71,6 +74,9 @@ pub enum LayerError {
     /// More uncompressed bytes for each compressed one than the limit.
     #[error("the layer grows more than {0}-fold when it is uncompressed")]
     Ratio(u64),
+    /// The thread that decompresses.
+    #[error("start a thread")]
+    Thread(#[source] io::Error),
     /// The archive in it.
     #[error("unpack the layer")]
     Unpack(#[from] UnpackError),
@@ -92,7 +98,7 @@ impl LayerError {
 }
 
 /// Verifies a layer and unpacks it into `root`, an empty directory; what is left to do for it goes to the file `settle`.
-/// `progress` is told how many bytes of the blob were read.
+/// `progress` is told how many bytes of the blob were read, from another thread.
 pub(crate) fn unpack_layer<R: Read + Send>(
     blob: R,
     layer: &LayerBlob,
@@ -102,31 +108,42 @@ pub(crate) fn unpack_layer<R: Read + Send>(
     limits: &Limits,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Unpacked, LayerError> {
-    let blob = Blob { inner: HashingReader::new(blob), size: layer.size, read: 0, told: 0, progress, error: None };
-    let mut blob = BufReader::with_capacity(128 << 10, blob);
-    let mut stream = match Decoder::new(&mut blob) {
-        Ok(decoder) => BufReader::with_capacity(64 << 10, HashingReader::new(Plain::new(decoder, limits))),
-        Err(error) => return Err(LayerError::Read(blob.get_mut().error.take().unwrap_or(error))),
-    };
-    let unpacked = unpack(&mut stream, root, position, settle, limits).map(|(unpacked, _)| unpacked);
-    let diff_id = stream.get_ref().digest();
-    let stop = stream.get_mut().get_mut().stop.take();
-    let unpacked = match (stop, unpacked) {
-        (Some(Stop::Limit(error)), _) => return Err(error),
-        (Some(Stop::Damage(error)), _) => Err(LayerError::Decompress(error)),
-        (None, Err(error @ UnpackError::Archive(_))) => Err(error.into()),
-        (None, Err(error)) => return Err(error.into()),
-        (None, Ok(unpacked)) => Ok(unpacked),
+    let mut blob = Blob { inner: HashingReader::new(blob), size: layer.size, read: 0, told: 0, progress, error: None };
+    let (writer, reader) = pipe();
+    let (plain, unpacked) = thread::scope(|scope| {
+        let inflating = thread::Builder::new().name("inflate".into());
+        let inflating = inflating.spawn_scoped(scope, || inflate(&mut blob, limits, writer))?;
+        // The reader goes with `unpack`, and so the other thread ends too.
+        let unpacked = unpack(reader, root, position, settle, limits).map(|(unpacked, _)| unpacked);
+        Ok((inflating.join().unwrap_or_else(|panic| resume_unwind(panic)), unpacked))
+    })
+    .map_err(LayerError::Thread)?;
+    if let Some(error) = blob.error.take() {
+        return Err(LayerError::Read(error));
+    }
+    let verified = match (plain, unpacked) {
+        (Err(Stop::Limit(error)), _) => return Err(error),
+        (Err(Stop::Damage(error)), _) => Err(LayerError::Decompress(error)),
+        (Ok(_), Err(error @ UnpackError::Archive(_))) => Err(error.into()),
+        (Ok(_), Err(error)) => return Err(error.into()),
+        (Ok(found), Ok(_)) if found != layer.diff_id => Err(LayerError::DiffId { found, expected: layer.diff_id }),
+        (Ok(_), Ok(unpacked)) => Ok(unpacked),
     };
     // Damaged bytes make all kinds of errors; that they are damaged is what one wants to know.
-    let found = blob.get_mut().finish()?;
-    if found != layer.digest {
-        return Err(LayerError::Digest { found });
+    match blob.finish()? {
+        found if found != layer.digest => Err(LayerError::Digest { found }),
+        _ => verified,
     }
-    match unpacked {
-        Ok(_) if diff_id != layer.diff_id => Err(LayerError::DiffId { found: diff_id, expected: layer.diff_id }),
-        result => result,
-    }
+}
+
+/// Decompresses a blob into a pipe, as far as the limits and whoever reads the pipe let it; gives the digest of the
+/// uncompressed bytes.
+fn inflate<R: Read>(blob: &mut Blob<'_, R>, limits: &Limits, pipe: PipeWriter) -> Result<Digest, Stop> {
+    let blob = BufReader::with_capacity(BUFFER, blob);
+    let decoder = Decoder::new(blob).map_err(Stop::Damage)?;
+    let mut plain = Plain { inner: decoder, limits, count: 0, hash: Hasher::default() };
+    pipe.fill(|buffer| plain.read(buffer))?;
+    Ok(plain.hash.digest())
 }
 
 /// A blob: counts its bytes, hashes them, and keeps its error apart from what readers above make of it.
@@ -184,21 +201,22 @@ enum Stop {
     Damage(io::Error),
 }
 
-/// The uncompressed bytes, as far as the limits let them come; keeps its error apart from what readers above make of it.
-struct Plain<'a, 'b, R> {
-    inner: Decoder<&'b mut BufReader<Blob<'a, R>>>,
-    limits: &'b Limits,
+/// The uncompressed bytes, as far as the limits let them come.
+struct Plain<'a, R> {
+    inner: Decoder<BufReader<R>>,
+    limits: &'a Limits,
     count: u64,
-    stop: Option<Stop>,
+    hash: Hasher,
 }
 
-impl<'a, 'b, R: Read> Plain<'a, 'b, R> {
-    fn new(inner: Decoder<&'b mut BufReader<Blob<'a, R>>>, limits: &'b Limits) -> Self {
-        Self { inner, limits, count: 0, stop: None }
-    }
-
-    fn more(&mut self, buffer: &mut [u8]) -> Result<usize, Stop> {
-        let length = self.inner.read(buffer).map_err(Stop::Damage)?;
+impl<R: Read> Plain<'_, &mut Blob<'_, R>> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Stop> {
+        let length = loop {
+            match self.inner.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result.map_err(Stop::Damage)?,
+            }
+        };
         self.count += length as u64;
         let Limits { bytes, ratio, ratio_from, .. } = *self.limits;
         if self.count > bytes {
@@ -207,16 +225,8 @@ impl<'a, 'b, R: Read> Plain<'a, 'b, R> {
         if self.count > ratio_from && self.count / ratio > self.inner.get_mut().get_ref().read {
             return Err(Stop::Limit(LayerError::Ratio(ratio)));
         }
+        self.hash.update(&buffer[..length]);
         Ok(length)
-    }
-}
-
-impl<R: Read> Read for Plain<'_, '_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.more(buffer).map_err(|stop| {
-            self.stop = Some(stop);
-            io::Error::other("the layer has no more bytes")
-        })
     }
 }
 

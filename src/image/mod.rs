@@ -13,6 +13,7 @@ mod index;
 mod layer;
 mod lookup;
 mod manifest;
+mod pipe;
 mod reference;
 mod request;
 mod rules;

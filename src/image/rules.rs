@@ -75,9 +75,9 @@ pub enum Rule {
     /// An opaque marker in the root: overlayfs merges the roots of all layers whatever they are marked as.
     #[error("the root must not be opaque")]
     OpaqueRoot,
-    /// A symbolic link among the parents.
-    #[error("a parent of it is a symbolic link in this layer, and links are not followed")]
-    ThroughLink,
+    /// Symbolic links among the parents that lead in circles, or nearly.
+    #[error("a parent of it leads through too many symbolic links in this layer")]
+    Links,
     /// Something else among the parents.
     #[error("a parent of it is not a directory in this layer")]
     ThroughFile,

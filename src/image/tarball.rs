@@ -3,7 +3,7 @@
 //! iterator is not used because it reads extended headers of any size into memory and splits PAX records at newlines,
 //! which binary attributes have inside. Called by `unpack` for layers and by `source` for archives of images.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
 use tar::Header;
 
@@ -236,6 +236,25 @@ impl<R: Read> Read for Content<'_, R> {
         self.0.content -= read as u64;
         self.0.position += read as u64;
         Ok(read)
+    }
+}
+
+impl<R: BufRead> BufRead for Content<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.0.content == 0 {
+            return Ok(&[]);
+        }
+        let buffer = self.0.stream.fill_buf()?;
+        if buffer.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(&buffer[..buffer.len().min(usize::try_from(self.0.content).unwrap_or(usize::MAX))])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.0.stream.consume(amount);
+        self.0.content -= amount as u64;
+        self.0.position += amount as u64;
     }
 }
 

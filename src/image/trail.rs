@@ -1,20 +1,22 @@
 //! The directories between a layer's root and the entry that is being unpacked, kept open: one after the other opened
-//! below the last and through no link, so that neither a path's length nor what an earlier entry put there can lead
-//! elsewhere. Making an entry changes its directory's time; the trail sets it back when it leaves. What it cannot do for a
+//! below the last, so that neither a path's length nor what an earlier entry put there can lead elsewhere. A symbolic
+//! link among them is followed as a container in the layer would follow it (so do Docker and containerd): by its text,
+//! read here, from the directory that it is in or from the layer's root, never above the root. Making an entry changes its directory's time; the trail sets it back when it leaves. What it cannot do for a
 //! directory, it puts on the list for `settle`. Memory and descriptors are bounded by the depth. Called by `unpack`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
+use nix::fcntl::{AtFlags, OFlag, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, futimens, mkdirat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::rules::{Limits, Rule};
+use super::rules::{DEPTH_MAX, Limits, PATH_MAX, Rule};
 use super::settle_list::{ListError, ListWriter, Record};
 use crate::sys::beneath::open_beneath;
 
@@ -55,7 +57,11 @@ pub(crate) enum Position {
     Above,
 }
 
-/// The open directories. The first is the layer's root.
+/// How many names one path may have once the links in it are followed. Each takes a few system calls, and an entry of
+/// a few bytes can ask for all of them.
+const STEPS_MAX: usize = 512;
+
+/// The open directories. The first is the layer's root. Their names are real ones: no link is among them.
 pub(crate) struct Trail {
     levels: Vec<Level>,
     position: Position,
@@ -67,18 +73,27 @@ pub(crate) struct Trail {
 struct Level {
     name: OsString,
     dir: OwnedFd,
+    /// The time that it gets when we leave it, if it may have changed.
     mtime: TimeSpec,
+    changed: bool,
     /// Whether it is on the list as opaque since we came here.
     opaque: bool,
 }
 
-/// What may make way for a directory.
+/// What becomes of a directory on the way that is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Displace {
-    /// An entry that says so: whatever is no directory.
-    Anything,
-    /// A directory that is only implied: whiteouts.
-    Whiteouts,
+enum Missing {
+    /// It is implied.
+    Make,
+    /// There is no such way.
+    Refuse,
+}
+
+/// What a name on the way is.
+enum Step {
+    Directory,
+    /// A symbolic link, and its text.
+    Link(OsString),
 }
 
 /// What was there before a directory.
@@ -97,11 +112,6 @@ impl Trail {
         Ok(Self { levels: vec![root], position, list: ListWriter::new(settle, limits), implied: 0 })
     }
 
-    /// The layer's root.
-    pub(crate) fn root(&self) -> BorrowedFd<'_> {
-        self.levels[0].dir.as_fd()
-    }
-
     /// How many directories were made because entries implied them.
     pub(crate) fn implied(&self) -> u64 {
         self.implied
@@ -112,37 +122,46 @@ impl Trail {
         self.position == Position::Above
     }
 
-    /// Makes the directory `name` in the directory of this path, or opens the one that is there; it takes the place of
-    /// whatever else is there.
-    pub(crate) fn directory(&mut self, parents: &[OsString], name: &OsStr) -> Result<OwnedFd, Fault> {
+    /// Goes to the layer's root, to say what it is.
+    pub(crate) fn enter_root(&mut self) -> Result<(), Fault> {
+        self.leave(1)
+    }
+
+    /// Makes the directory `name` in the directory of this path, or finds the one that is there, and goes to it; it takes
+    /// the place of whatever else is there.
+    pub(crate) fn enter_new(&mut self, parents: &[OsString], name: &OsStr) -> Result<(), Fault> {
         self.enter(parents)?;
-        let (dir, found) = self.make_directory(name, Displace::Anything)?;
-        if found == Found::Other {
-            self.put(Record::Opaque, Some(name))?;
-        }
-        Ok(dir)
+        let (dir, found) = self.make_directory(name)?;
+        self.push(name, dir)?;
+        if found == Found::Other { self.hide_all() } else { Ok(()) }
     }
 
-    /// Says that an entry made `name`, at the end of the trail, what it is: an earlier one may have implied it.
-    pub(crate) fn declared(&mut self, name: &OsStr, uid: u32, gid: u32, mode: u32) -> Result<(), Fault> {
-        if self.implied == 0 { Ok(()) } else { self.put(Record::Entry { uid, gid, mode }, Some(name)) }
+    /// Says that an entry made the directory at the end of the trail what it is: an earlier one may have implied it.
+    /// `mtime` is the time that it gets in the end.
+    pub(crate) fn declared(&mut self, uid: u32, gid: u32, mode: u32, mtime: TimeSpec) -> Result<(), Fault> {
+        let last = self.last_level();
+        (last.mtime, last.changed) = (mtime, true);
+        let listed = self.implied > 0 && self.levels.len() > 1;
+        if listed { self.put(Record::Entry { uid, gid, mode }, None) } else { Ok(()) }
     }
 
-    /// Goes to the directory of this path and makes what is missing of it.
+    /// Goes to the directory of this path, in which something is going to be made, and makes what is missing of it.
     pub(crate) fn enter(&mut self, path: &[OsString]) -> Result<BorrowedFd<'_>, Fault> {
-        let common = self.levels[1..].iter().zip(path).take_while(|(level, name)| level.name == **name).count();
-        self.leave(common + 1)?;
-        for name in &path[common..] {
-            let dir = self.step(name)?;
-            self.levels.push(Level::new(name.clone(), dir)?);
-        }
+        self.walk(path, Missing::Make)?;
+        self.last_level().changed = true;
         Ok(self.last())
+    }
+
+    /// Opens the directory of this path.
+    pub(crate) fn find(&mut self, path: &[OsString]) -> Result<OwnedFd, Fault> {
+        self.walk(path, Missing::Refuse)?;
+        self.last().try_clone_to_owned().map_err(doing("keep a directory open"))
     }
 
     /// Hides what the layers below have in the directory at the end of the trail.
     pub(crate) fn hide_all(&mut self) -> Result<(), Fault> {
-        let last = self.levels.last_mut().expect("the root is left at the end only");
-        if std::mem::replace(&mut last.opaque, true) { Ok(()) } else { self.put(Record::Opaque, None) }
+        let known = std::mem::replace(&mut self.last_level().opaque, true);
+        if known { Ok(()) } else { self.put(Record::Opaque, None) }
     }
 
     /// Hides what the layers below have in the directory `name` at the end of the trail.
@@ -156,18 +175,26 @@ impl Trail {
         Ok(self.list.end()?)
     }
 
-    /// Sets the time that the root gets in the end.
-    pub(crate) fn set_root_mtime(&mut self, mtime: TimeSpec) {
-        self.levels[0].mtime = mtime;
+    /// The directory at the end of the trail.
+    pub(crate) fn last(&self) -> BorrowedFd<'_> {
+        self.levels.last().expect("the root is left at the end only").dir.as_fd()
     }
 
-    fn last(&self) -> BorrowedFd<'_> {
-        self.levels.last().expect("the root is left at the end only").dir.as_fd()
+    fn last_level(&mut self) -> &mut Level {
+        self.levels.last_mut().expect("the root is left at the end only")
+    }
+
+    fn push(&mut self, name: &OsStr, dir: OwnedFd) -> Result<(), Fault> {
+        if self.levels.len() > DEPTH_MAX {
+            return Err(Rule::Depth.into()); // links can add to the depth of a path
+        }
+        self.levels.push(Level::new(name.to_owned(), dir)?);
+        Ok(())
     }
 
     fn leave(&mut self, depth: usize) -> Result<(), Fault> {
         while self.levels.len() > depth {
-            if let Some(level) = self.levels.pop() {
+            if let Some(level) = self.levels.pop().filter(|level| level.changed) {
                 futimens(&level.dir, &TimeSpec::UTIME_OMIT, &level.mtime)
                     .map_err(doing("set the time of a directory"))?;
             }
@@ -177,46 +204,86 @@ impl Trail {
 
     /// Puts the directory at the end of the trail, or `name` in it, on the list. The lowest layer's list is empty.
     fn put(&mut self, record: Record, name: Option<&OsStr>) -> Result<(), Fault> {
-        match self.position {
-            Position::Lowest => Ok(()),
-            Position::Above => {
-                let path = self.levels[1..].iter().map(|level| level.name.as_os_str());
-                Ok(self.list.add(record, path.chain(name))?)
-            }
+        if self.position == Position::Lowest {
+            return Ok(());
+        }
+        let path = self.levels[1..].iter().map(|level| level.name.as_os_str()).chain(name);
+        let length: usize = path.clone().map(|name| name.len() + 1).sum();
+        match (path.clone().count(), length) {
+            (depth, _) if depth > DEPTH_MAX => Err(Rule::Depth.into()),
+            (_, length) if length > PATH_MAX + 1 => Err(Rule::Path.into()),
+            _ => Ok(self.list.add(record, path)?),
         }
     }
 
-    /// Opens, and makes if need be, the directory `name` at the end of the trail.
-    fn step(&mut self, name: &OsStr) -> Result<OwnedFd, Fault> {
-        match open_dir(self.last(), name) {
-            Ok(dir) => Ok(dir),
-            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {
-                let (dir, found) = self.make_directory(name, Displace::Whiteouts)?;
-                fchmod(&dir, Mode::from_bits_truncate(0o755)).map_err(doing("set the mode of a directory above it"))?;
-                self.implied += 1;
-                // One in a whiteout's place is another directory than the one below.
-                let hides = found == Found::Other;
-                self.put(if hides { Record::Opaque } else { Record::Implied }, Some(name))?;
-                Ok(dir)
+    /// Goes to the directory of this path. Links on the way are followed, with a bound on all that they add to it.
+    fn walk(&mut self, path: &[OsString], missing: Missing) -> Result<(), Fault> {
+        let common = self.levels[1..].iter().zip(path).take_while(|(level, name)| level.name == **name).count();
+        self.leave(common + 1)?;
+        let mut ahead: Vec<OsString> = path[common..].iter().rev().cloned().collect();
+        let mut steps = 0;
+        while let Some(name) = ahead.pop() {
+            steps += 1;
+            let Step::Link(text) = self.step(&name, missing)? else { continue };
+            if text.as_bytes().starts_with(b"/") {
+                self.leave(1)?;
             }
-            Err(errno) => Err(Fault::Act("open a directory above it", errno.into())),
+            let names = text.as_bytes().rsplit(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
+            ahead.extend(names.take(STEPS_MAX).map(|name| OsStr::from_bytes(name).to_owned()));
+            if steps + ahead.len() > STEPS_MAX {
+                return Err(Rule::Links.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes one name further.
+    fn step(&mut self, name: &OsStr, missing: Missing) -> Result<Step, Fault> {
+        if name == ".." {
+            // Only a link says so. The root is above itself.
+            self.leave((self.levels.len() - 1).max(1))?;
+            return Ok(Step::Directory);
+        }
+        match open_dir(self.last(), name) {
+            Ok(dir) => self.push(name, dir)?,
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => match (status(self.last(), name)?, missing) {
+                (Some(there), _) if is(&there, SFlag::S_IFLNK) => {
+                    return Ok(Step::Link(readlinkat(self.last(), name).map_err(doing("read a symbolic link"))?));
+                }
+                (_, Missing::Refuse) => return Err(Rule::HardlinkTarget.into()),
+                (Some(there), Missing::Make) if !is_whiteout(&there) => return Err(Rule::ThroughFile.into()),
+                (_, Missing::Make) => self.imply(name)?,
+            },
+            Err(Errno::ENAMETOOLONG) => return Err(Rule::Name.into()),
+            Err(errno) => return Err(Fault::Act("open a directory above it", errno.into())),
+        }
+        Ok(Step::Directory)
+    }
+
+    /// Makes the directory `name`, which no entry made so far, and goes to it.
+    fn imply(&mut self, name: &OsStr) -> Result<(), Fault> {
+        self.last_level().changed = true;
+        let (dir, found) = self.make_directory(name)?;
+        fchmod(&dir, Mode::from_bits_truncate(0o755)).map_err(doing("set the mode of a directory above it"))?;
+        self.implied += 1;
+        self.push(name, dir)?;
+        match found {
+            // One in a whiteout's place is another directory than the one below.
+            Found::Other => self.hide_all(),
+            Found::Nothing | Found::Directory => self.put(Record::Implied, None),
         }
     }
 
     /// Makes the directory `name` at the end of the trail, or opens the one that is there. A directory that displaces
-    /// what this layer already put there (a whiteout, or an entry that itself took the lower one's place) is opaque:
-    /// nothing of the lower layers may show in it.
-    fn make_directory(&self, name: &OsStr, displace: Displace) -> Result<(OwnedFd, Found), Fault> {
+    /// what this layer already put there (a whiteout, or an entry that itself took the lower one's place) has to be
+    /// opaque: nothing of the lower layers may show in it.
+    fn make_directory(&self, name: &OsStr) -> Result<(OwnedFd, Found), Fault> {
         let parent = self.last();
-        let make = || mkdirat(parent, name, Mode::S_IRWXU);
+        let make = || mkdirat(parent, name, Mode::from_bits_truncate(0o755));
         let found = match make() {
             Ok(()) => Found::Nothing,
             Err(Errno::EEXIST) => match status(parent, name)? {
                 Some(there) if is(&there, SFlag::S_IFDIR) => Found::Directory,
-                Some(there) if displace == Displace::Whiteouts && !is_whiteout(&there) => {
-                    let link = is(&there, SFlag::S_IFLNK);
-                    return Err(if link { Rule::ThroughLink } else { Rule::ThroughFile }.into());
-                }
                 Some(_) | None => {
                     unlinkat(parent, name, UnlinkatFlags::NoRemoveDir).map_err(doing("replace an earlier entry"))?;
                     make().map_err(doing("make the directory"))?;
@@ -232,7 +299,8 @@ impl Trail {
 impl Level {
     fn new(name: OsString, dir: OwnedFd) -> Result<Self, Fault> {
         let stat = fstat(&dir).map_err(doing("read the time of a directory"))?;
-        Ok(Self { name, dir, mtime: TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec), opaque: false })
+        let mtime = TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec);
+        Ok(Self { name, dir, mtime, changed: false, opaque: false })
     }
 }
 

@@ -1,5 +1,5 @@
 //! Unpacking one layer, which a stranger made, into an empty directory of ours. Everything happens below that
-//! directory's descriptor and through no link; nothing outside it can be named. The result is a lower directory for
+//! directory's descriptor; nothing outside it can be named. The result is a lower directory for
 //! overlayfs once it is settled: whiteouts are its character devices 0:0; opaque directories are on the list for `settle`.
 //!
 //! What becomes of an entry: files, directories, links and FIFOs are made as they are, with owner, mode (setuid too) and
@@ -9,13 +9,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fchmod, futimens, mknodat, utimensat};
+use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fchmod, fstat, futimens, mknodat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, fchown, fchownat, linkat, mkfifoat, symlinkat};
 
@@ -82,19 +81,15 @@ pub(crate) struct Unpacked {
     pub(crate) devices: u64,
 }
 
-/// How much of a file is in memory at once, in bytes.
-const BUFFER: usize = 128 << 10;
-
 struct Unpacker<R> {
     tar: TarReader<R>,
     trail: Trail,
-    buffer: Vec<u8>,
     done: Unpacked,
 }
 
 /// Unpacks a layer's uncompressed stream into the empty directory `root`; what is left to do goes to the file `settle`.
 /// Reads the stream to its end and gives it back.
-pub(crate) fn unpack<R: Read>(
+pub(crate) fn unpack<R: BufRead>(
     stream: R,
     root: OwnedFd,
     position: Position,
@@ -102,8 +97,7 @@ pub(crate) fn unpack<R: Read>(
     limits: &Limits,
 ) -> Result<(Unpacked, R), UnpackError> {
     let trail = Trail::new(root, position, settle, limits).map_err(at_root)?;
-    let mut unpacker =
-        Unpacker { tar: TarReader::new(stream), trail, buffer: vec![0; BUFFER], done: Unpacked::default() };
+    let mut unpacker = Unpacker { tar: TarReader::new(stream), trail, done: Unpacked::default() };
     while let Some(entry) = unpacker.tar.next()? {
         unpacker.done.entries += 1;
         unpacker.place(&entry)?;
@@ -124,7 +118,7 @@ fn at_root(fault: Fault) -> UnpackError {
     }
 }
 
-impl<R: Read> Unpacker<R> {
+impl<R: BufRead> Unpacker<R> {
     fn place(&mut self, entry: &Entry) -> Result<(), UnpackError> {
         let name = || escaped(&entry.path);
         self.make(entry).map_err(|error| match error {
@@ -142,8 +136,8 @@ impl<R: Read> Unpacker<R> {
             Target::Opaque(_) | Target::Whiteout(..) if !self.trail.has_below() => {}
             Target::Root if entry.kind != Kind::Directory => return Err(Rule::Root.into()),
             Target::Root => {
-                attributes(self.trail.root(), entry)?;
-                self.trail.set_root_mtime(mtime(entry));
+                self.trail.enter_root()?;
+                self.directory(entry)?;
             }
             Target::Opaque(dir) => {
                 self.trail.enter(&dir)?;
@@ -153,17 +147,20 @@ impl<R: Read> Unpacker<R> {
             Target::Entry(parents, name) => match entry.kind {
                 Kind::Device => self.done.devices += 1,
                 Kind::Directory => {
-                    let (uid, gid) = owners(entry)?;
-                    attributes(self.trail.directory(&parents, &name)?.as_fd(), entry)?;
-                    self.trail.declared(&name, uid.as_raw(), gid.as_raw(), entry.mode)?;
+                    self.trail.enter_new(&parents, &name)?;
+                    self.directory(entry)?;
                 }
                 Kind::File => {
                     let parent = self.trail.enter(&parents)?;
-                    let file = instead(parent, &name, "make the file", || create_beneath(parent, name.as_os_str()))?;
-                    let mut file = File::from(file);
+                    // Without the bits that only an owner may give away; mostly that is the whole mode.
+                    let make = || {
+                        create_beneath(parent, name.as_os_str(), permissions(entry) & Mode::from_bits_truncate(0o777))
+                    };
+                    let mut file = File::from(instead(parent, &name, "make the file", make)?);
                     self.write(&mut file)?;
                     self.done.size += entry.size;
                     attributes(file.as_fd(), entry)?;
+                    set_time(file.as_fd(), entry)?;
                 }
                 Kind::Symlink => symlink(self.trail.enter(&parents)?, &name, entry)?,
                 Kind::Fifo => fifo(self.trail.enter(&parents)?, &name, entry)?,
@@ -173,16 +170,27 @@ impl<R: Read> Unpacker<R> {
         Ok(())
     }
 
+    /// Gives the directory at the end of the trail what the entry says of it; its time comes when the trail leaves it.
+    fn directory(&mut self, entry: &Entry) -> Result<(), Fault> {
+        let (uid, gid) = owners(entry)?;
+        attributes(self.trail.last(), entry)?;
+        self.trail.declared(uid.as_raw(), gid.as_raw(), entry.mode, mtime(entry))
+    }
+
+    /// Writes the content straight from the stream's buffers.
     fn write(&mut self, file: &mut File) -> Result<(), MakeError> {
         let mut content = self.tar.content();
         loop {
-            let length = match content.read(&mut self.buffer) {
-                Ok(0) => return Ok(()),
-                Ok(length) => length,
+            let length = match content.fill_buf() {
+                Ok([]) => return Ok(()),
+                Ok(bytes) => {
+                    file.write_all(bytes).map_err(doing("write the file"))?;
+                    bytes.len()
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(MakeError::Read(TarError::Read(error))),
             };
-            file.write_all(&self.buffer[..length]).map_err(doing("write the file"))?;
+            content.consume(length);
         }
     }
 
@@ -203,21 +211,15 @@ impl<R: Read> Unpacker<R> {
 
     fn hardlink(&mut self, parents: &[OsString], name: &OsStr, entry: &Entry) -> Result<(), Fault> {
         let (target_parents, target) = Target::of_hardlink(&entry.link)?;
-        let path: PathBuf = [OsStr::new(".")].into_iter().chain(target_parents.iter().map(AsRef::as_ref)).collect();
-        let dir = match open_beneath(self.trail.root(), &path, OFlag::O_PATH | OFlag::O_DIRECTORY) {
-            Ok(dir) => dir,
-            Err(Errno::ELOOP) => return Err(Rule::ThroughLink.into()),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => return Err(Rule::HardlinkTarget.into()),
-            Err(errno) => return Err(Fault::Act("open the directory of the link's target", errno.into())),
-        };
+        let dir = self.trail.find(&target_parents)?;
         let there = status(dir.as_fd(), &target)?.ok_or(Rule::HardlinkTarget)?;
         if ![SFlag::S_IFREG, SFlag::S_IFLNK, SFlag::S_IFIFO].iter().any(|kind| is(&there, *kind)) {
             return Err(Rule::HardlinkKind.into());
         }
-        if target_parents == parents && target == name {
+        let parent = self.trail.enter(parents)?;
+        if target == name && same(dir.as_fd(), parent)? {
             return Ok(()); // a link to itself: replacing it would remove it
         }
-        let parent = self.trail.enter(parents)?;
         let link = || linkat(&dir, target.as_os_str(), parent, name, AtFlags::empty());
         match instead(parent, name, "make the hard link", link) {
             // The target was below what the link replaced.
@@ -265,7 +267,9 @@ fn symlink(parent: BorrowedFd<'_>, name: &OsStr, entry: &Entry) -> Result<(), Fa
     let text = link_text(&entry.link)?;
     let (uid, gid) = owners(entry)?;
     instead(parent, name, "make the symbolic link", || symlinkat(text, parent, name))?;
-    fchownat(parent, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW).map_err(doing("set the owner"))?;
+    if status(parent, name)?.is_none_or(|made| (made.st_uid, made.st_gid) != (uid.as_raw(), gid.as_raw())) {
+        fchownat(parent, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW).map_err(doing("set the owner"))?;
+    }
     let time = mtime(entry);
     utimensat(parent, name, &time, &time, UtimensatFlags::NoFollowSymlink).map_err(doing("set the time"))
 }
@@ -274,20 +278,45 @@ fn fifo(parent: BorrowedFd<'_>, name: &OsStr, entry: &Entry) -> Result<(), Fault
     instead(parent, name, "make the FIFO", || mkfifoat(parent, name, Mode::S_IRUSR | Mode::S_IWUSR))?;
     // Without O_NONBLOCK this would wait for a writer.
     let fifo = open_beneath(parent, name, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW);
-    attributes(fifo.map_err(doing("open the FIFO"))?.as_fd(), entry)
+    let fifo = fifo.map_err(doing("open the FIFO"))?;
+    attributes(fifo.as_fd(), entry)?;
+    set_time(fifo.as_fd(), entry)
 }
 
-/// Sets owner, attributes, mode and time, in this order: a change of owner clears setuid and capabilities, and whatever
-/// is set here the umask has no part in.
+/// Sets owner, attributes and mode, in this order: a change of owner clears setuid and capabilities, and whatever is set
+/// here the umask has no part in. What is right as it was made is left alone: looking costs far less than a change that
+/// the file system has to write down.
 fn attributes(fd: BorrowedFd<'_>, entry: &Entry) -> Result<(), Fault> {
     let (uid, gid) = owners(entry)?;
-    fchown(fd, Some(uid), Some(gid)).map_err(doing("set the owner"))?;
-    for (name, value) in kept_xattrs(entry.kind, &entry.xattrs)? {
+    let xattrs = kept_xattrs(entry.kind, &entry.xattrs)?;
+    let made = fstat(fd).map_err(doing("read the owner"))?;
+    let other_owner = (made.st_uid, made.st_gid) != (uid.as_raw(), gid.as_raw());
+    if other_owner {
+        fchown(fd, Some(uid), Some(gid)).map_err(doing("set the owner"))?;
+    }
+    for (name, value) in xattrs {
         set_xattr(fd, &name, value).map_err(doing("set an extended attribute"))?;
     }
-    fchmod(fd, Mode::from_bits_truncate(entry.mode)).map_err(doing("set the mode"))?;
+    let special = entry.mode & 0o7000 != 0;
+    if made.st_mode & 0o7777 != entry.mode || other_owner && special {
+        fchmod(fd, permissions(entry)).map_err(doing("set the mode"))?;
+    }
+    Ok(())
+}
+
+fn set_time(fd: BorrowedFd<'_>, entry: &Entry) -> Result<(), Fault> {
     let time = mtime(entry);
     futimens(fd, &time, &time).map_err(doing("set the time"))
+}
+
+/// Whether both are the same directory.
+fn same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Result<bool, Fault> {
+    let id = |fd| fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).map_err(doing("look at a directory"));
+    Ok(id(one)? == id(other)?)
+}
+
+fn permissions(entry: &Entry) -> Mode {
+    Mode::from_bits_truncate(entry.mode)
 }
 
 fn owners(entry: &Entry) -> Result<(Uid, Gid), Rule> {

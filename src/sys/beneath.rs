@@ -16,10 +16,10 @@ pub fn open_beneath<P: ?Sized + NixPath>(dir: BorrowedFd<'_>, path: &P, flags: O
     open_how(dir, path, flags, Mode::empty())
 }
 
-/// Makes the file `name` below `dir` and opens it for writing; `EEXIST` if anything has that name. Its mode is 0600 as
+/// Makes the file `name` below `dir` and opens it for writing; `EEXIST` if anything has that name. Its mode is `mode` as
 /// far as the umask lets it.
-pub fn create_beneath<P: ?Sized + NixPath>(dir: BorrowedFd<'_>, name: &P) -> nix::Result<OwnedFd> {
-    open_how(dir, name, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL, Mode::S_IRUSR | Mode::S_IWUSR)
+pub fn create_beneath<P: ?Sized + NixPath>(dir: BorrowedFd<'_>, name: &P, mode: Mode) -> nix::Result<OwnedFd> {
+    open_how(dir, name, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL, mode)
 }
 
 fn open_how<P: ?Sized + NixPath>(dir: BorrowedFd<'_>, path: &P, flags: OFlag, mode: Mode) -> nix::Result<OwnedFd> {
