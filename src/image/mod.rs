@@ -15,6 +15,8 @@ mod lookup;
 mod manifest;
 mod pipe;
 mod reference;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the fetch worker is not here yet"))]
+mod registry;
 mod request;
 mod rules;
 mod settle;
