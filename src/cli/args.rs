@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+pub use self::image::{Image, Import, Login, Prune, Pull, Save};
 use super::input::{Assignment, Input, Since, TaskName};
+
+mod image;
 
 /// The heading of the options that every command has.
 const GLOBAL: &str = "Global options";
@@ -21,12 +24,13 @@ const GLOBAL: &str = "Global options";
         Each task has a network namespace with its own address, its CPU and memory limits, and one small process that \
         watches it. No process of berth is left when no task runs.",
     after_help = "Examples:\n  \
-        berth image import nginx.tar        make an image known to this host\n  \
         berth run examples/webserver.json   run a task, show its output, stop it with Ctrl-C\n  \
         berth run -d webserver.json         run it in the background\n  \
         berth ps                            see what runs, and at which address\n  \
         berth logs -f 3f2a                  follow a task's output; any unique beginning of its id will do\n  \
-        berth exec -it 3f2a sh              look around in it\n\n\
+        berth exec -it 3f2a sh              look around in it\n  \
+        berth image pull nginx              fetch an image before it is needed\n  \
+        berth image login ghcr.io           be known to a registry\n\n\
         Exit codes: 0 done; 1 failed; 2 wrong usage, which a file that cannot be read or run is too. `run` and `exec` end \
         with the container's own exit code.\n\n\
         Files: /etc/berth/config.toml (settings), /var/lib/berth (state), /run/berth (what runs).",
@@ -83,7 +87,7 @@ pub enum Command {
     Stats(Stats),
     /// Remove stopped tasks with their logs and writable layers
     Rm(Rm),
-    /// Import, list and remove images
+    /// Pull, list, remove and keep images
     #[command(subcommand)]
     Image(Image),
     /// Check task definitions without running anything
@@ -111,8 +115,9 @@ pub enum Command {
     berth run webserver.json\n  \
     berth run -d webserver.json\n  \
     aws ecs describe-task-definition --task-definition web | berth run -d -\n\n\
-    In the foreground the task ends with the command: Ctrl-C stops it. With -d the command ends when the task runs, and \
-    prints what RunTask answers.\n\n\
+    Images that are not on this host are pulled first; [image] pull-behavior in config.toml says when those that are here \
+    are asked for again. In the foreground the task ends with the command: Ctrl-C stops it. With -d the command ends when \
+    the task runs, and prints what RunTask answers.\n\n\
     Exit codes: that of the essential container that ended the task; 1 if the task could not be started, 2 if FILE cannot \
     be read or has mistakes."
 )]
@@ -288,37 +293,6 @@ pub struct Rm {
     /// Task ids, ARNs, or unique beginnings of ids
     #[arg(required_unless_present = "stopped", value_name = "TASK")]
     pub tasks: Vec<TaskName>,
-}
-
-/// `berth image`.
-#[derive(Debug, Subcommand)]
-pub enum Image {
-    /// Import an OCI image layout (directory or tar) or the output of `docker save`
-    #[command(
-        after_help = "Names are those in the archive, completed as Docker does: nginx is docker.io/library/nginx:latest.\n\n\
-        Examples:\n  \
-        docker save nginx | berth image import -\n  \
-        berth image import --name web:1 layout/"
-    )]
-    Import {
-        /// Its name, where the archive has none or another one is wanted
-        #[arg(long, value_name = "NAME")]
-        name: Option<String>,
-        /// A directory, a tar file, - for standard input
-        #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
-        path: Input,
-    },
-    /// List images
-    Ls,
-    /// Remove images; layers that no other image and no task needs go with them
-    #[command(after_help = "An image that a task runs is kept: stop the task first.\n\nExamples:\n  \
-        berth image rm nginx\n  \
-        berth image rm web:1 web:2")]
-    Rm {
-        /// Names or digests
-        #[arg(required = true, value_name = "IMAGE")]
-        images: Vec<String>,
-    },
 }
 
 /// `berth lint`.

@@ -14,6 +14,8 @@ mod logs;
 pub mod output;
 pub mod plain;
 pub mod problems;
+mod progress;
+mod prompt;
 mod run;
 pub mod size;
 mod stats;
@@ -65,7 +67,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Exec(args) => exec::exec(&mut engine()?, &args),
         Command::Stats(args) => stats::stats(&mut engine()?, &args, output),
         Command::Rm(args) => tasks::rm(&mut engine()?, &args),
-        Command::Image(command) => images::image(&mut engine()?, command, output),
+        Command::Image(command) => images::image(&mut engine()?, command, cli.format, output),
         Command::Lint(args) => definition::lint(&args, output),
         Command::Doctor => doctor::doctor(cli.root.as_deref(), output),
         Command::Completions { shell } => Ok(completions::write(shell, &mut std::io::stdout())?),

@@ -11,6 +11,7 @@ use super::interrupt::interrupts;
 use super::logs::Screen;
 use super::output::{Output, note};
 use super::plain::plain;
+use super::progress::Shown;
 use super::tasks::{STOPPED_BY_USER, reason, table};
 use crate::ops::{
     Engine, Followed, LastStatus, LogQuery, RunOptions, StopCode, TaskList, TaskRecord, Until, ValidTaskDefinition,
@@ -24,9 +25,16 @@ pub(super) fn run(
     format: Option<Format>,
     output: Output,
 ) -> Result<(), Failure> {
+    let options = RunOptions { started_by: args.started_by.clone(), ..RunOptions::default() };
+    let mut shown = Shown::beside_results(format);
+    let images = engine.provide(definition, &options, &mut |image, step| shown.show(&image.familiar(), &step))?;
+    drop(shown);
     // From here on a signal is read, never missed: a task that is committed has somebody to stop it.
     let interrupts = interrupts()?;
-    let record = engine.run(definition, &RunOptions { started_by: args.started_by.clone() })?;
+    let record = engine.run(definition, images, &options)?;
+    if let Some(failure) = failure(&record).filter(|_| !args.detach) {
+        return Err(failure); // its images could not be had
+    }
     if args.detach {
         return detached(engine, &record, &interrupts, output);
     }

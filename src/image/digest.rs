@@ -1,7 +1,7 @@
 //! Content digests: the sha256 of bytes, as OCI writes it, and a reader that computes one on the way.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,15 @@ impl Digest {
     /// with all that lies below it.
     pub fn chain(below: Option<&Self>, diff_id: &Self) -> Self {
         below.map_or(*diff_id, |below| Self::of(format!("{below} {diff_id}").as_bytes()))
+    }
+
+    /// The chain ids of an image's layers, lowest first.
+    pub(crate) fn chains<'a>(diff_ids: impl Iterator<Item = &'a Self>) -> Vec<Self> {
+        let chain = |below: &mut Option<Self>, diff_id: &'a Self| {
+            *below = Some(Self::chain(below.as_ref(), diff_id));
+            *below
+        };
+        diff_ids.scan(None, chain).collect()
     }
 }
 
@@ -127,6 +136,42 @@ impl<R: Read> Read for HashingReader<R> {
         let length = self.inner.read(buffer)?;
         self.hash.update(&buffer[..length]);
         Ok(length)
+    }
+}
+
+/// A writer that hashes and counts what goes through it.
+pub(crate) struct HashingWriter<W> {
+    inner: W,
+    hash: Sha256,
+    count: u64,
+}
+
+impl<W: Write> HashingWriter<W> {
+    pub(crate) fn new(inner: W) -> Self {
+        Self { inner, hash: Sha256::new(), count: 0 }
+    }
+
+    /// The digest of all that was written so far.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest(self.hash.clone().finalize().into())
+    }
+
+    /// Bytes that were written so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+impl<W: Write> Write for HashingWriter<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let length = self.inner.write(buffer)?;
+        self.hash.update(&buffer[..length]);
+        self.count += length as u64;
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }
 

@@ -2,11 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use super::testing::{Layout, Tar, config, docker_archive, gzip, zstd};
-use super::{Digest, Image, ImageReference, ImageStore, ImportError, LayerError, ManifestError, Platform, StoreError};
+use super::testing::{Layout, Tar, config, docker_archive, gzip, import, zstd};
+use super::{
+    Digest, FetchError, Image, ImageReference, ImageStore, LayerError, ManifestError, Platform, Progress, Prune,
+    StoreError,
+};
 
 struct Place {
     dir: tempfile::TempDir,
@@ -28,8 +33,8 @@ impl Place {
         Layout::new(&self.path("layout"))
     }
 
-    fn import(&self, path: &Path, name: Option<&str>) -> Result<Vec<Image>, ImportError> {
-        self.store.import(path, name.map(|name| name.parse().unwrap()).as_ref(), &mut |_| {})
+    fn import(&self, path: &Path, name: Option<&str>) -> Result<Vec<Image>, FetchError> {
+        import(&self.store, path, name.map(|name| name.parse().unwrap()).as_ref(), |_| {})
     }
 
     /// Imports an image of these layers under a name.
@@ -39,14 +44,30 @@ impl Place {
         self.import(&path, None).unwrap().remove(0)
     }
 
+    fn remove(&self, name: &ImageReference, in_use: &[Digest]) -> Result<(), StoreError> {
+        self.store.remove(self.store.removing().unwrap(), name, in_use)
+    }
+
+    fn prune(&self, in_use: &[Digest]) -> Vec<ImageReference> {
+        self.store.prune(self.store.removing().unwrap(), Prune::Untagged, in_use).unwrap().images
+    }
+
     fn count(&self, below: &str) -> usize {
         fs::read_dir(self.path("images").join(below)).map_or(0, Iterator::count)
     }
 
+    /// Nothing is visible, and nothing is left behind but complete layers, to be picked up.
+    fn shows_nothing(&self) -> bool {
+        let staged = self.path("images/staging/layers");
+        let mut staged = fs::read_dir(staged).into_iter().flatten().map(|entry| entry.unwrap().path());
+        self.store.list().unwrap().is_empty()
+            && ["layers", "blobs/sha256", "removed"].iter().all(|dir| self.count(dir) == 0)
+            && staged.all(|layer| layer.join("unpacked.json").exists())
+    }
+
     /// Nothing is visible, and nothing is left behind.
     fn is_empty(&self) -> bool {
-        self.store.list().unwrap().is_empty()
-            && ["layers", "blobs/sha256", "staging"].iter().all(|dir| self.count(dir) == 0)
+        self.shows_nothing() && self.count("staging/layers") == 0
     }
 }
 
@@ -80,8 +101,8 @@ fn an_oci_layout_is_imported_from_a_directory_and_from_archives() {
         assert_eq!(image.size, 11);
         assert!(image.layers[0].join("c").exists() && image.layers[2].join("a").exists(), "topmost first");
         assert_eq!(place.store.resolve(&named("docker.io/library/thing:1")).unwrap(), Some(image));
-        assert_eq!((place.count("layers"), place.count("staging")), (3, 0));
-        place.store.remove(&named("thing:1"), &[]).unwrap();
+        assert_eq!((place.count("layers"), place.count("staging/layers")), (3, 0));
+        place.remove(&named("thing:1"), &[]).unwrap();
         assert!(place.is_empty());
     }
 }
@@ -107,16 +128,18 @@ fn layers_are_unpacked_once_and_go_with_their_last_image() {
     let place = Place::new();
     let base = layer("base", "x");
     place.image(&[base.clone(), layer("a", "x")], "a");
-    let mut shared = 0;
+    let shared = Arc::new(AtomicUsize::new(0));
     let path = place.path("archive");
     fs::write(&path, docker_archive(&[base, layer("b", "x")], &["b"])).unwrap();
-    let mut progress =
-        |progress: super::Progress<'_>| shared += usize::from(matches!(progress, super::Progress::Shared { .. }));
-    place.store.import(&path, None, &mut progress).unwrap();
-    assert_eq!((shared, place.count("layers")), (1, 3));
-    place.store.remove(&named("a"), &[]).unwrap();
+    let count = Arc::clone(&shared);
+    let tell = move |progress| {
+        count.fetch_add(usize::from(matches!(progress, Progress::Present { .. })), Ordering::Relaxed);
+    };
+    import(&place.store, &path, None, tell).unwrap();
+    assert_eq!((shared.load(Ordering::Relaxed), place.count("layers")), (1, 3));
+    place.remove(&named("a"), &[]).unwrap();
     assert_eq!((place.count("layers"), place.count("blobs/sha256")), (2, 2));
-    place.store.remove(&named("b"), &[]).unwrap();
+    place.remove(&named("b"), &[]).unwrap();
     assert!(place.is_empty());
 }
 
@@ -125,10 +148,10 @@ fn an_image_in_use_keeps_its_last_name() {
     let place = Place::new();
     let image = place.image(&[layer("a", "x")], "a");
     place.image(&[layer("a", "x")], "b");
-    place.store.remove(&named("b"), &[image.digest]).unwrap();
-    assert!(matches!(place.store.remove(&named("a"), &[image.digest]), Err(StoreError::InUse(_))));
+    place.remove(&named("b"), &[image.digest]).unwrap();
+    assert!(matches!(place.remove(&named("a"), &[image.digest]), Err(StoreError::InUse(_))));
     assert!(image.layers[0].join("a").exists());
-    assert!(matches!(place.store.remove(&named("b"), &[]), Err(StoreError::NotFound(_))));
+    assert!(matches!(place.remove(&named("b"), &[]), Err(StoreError::NotFound(_))));
 }
 
 #[test]
@@ -139,9 +162,9 @@ fn an_image_that_loses_its_name_stays_until_it_is_pruned() {
     assert_eq!(place.store.resolve(&named("a")).unwrap().unwrap(), new);
     let by_digest = named(&format!("a@{}", old.digest));
     assert_eq!(place.store.resolve(&by_digest).unwrap().unwrap().layers, old.layers);
-    assert_eq!(place.store.prune(&[old.digest]).unwrap(), []);
+    assert_eq!(place.prune(&[old.digest]), []);
     assert!(old.layers[0].exists());
-    assert_eq!(place.store.prune(&[]).unwrap(), [by_digest]);
+    assert_eq!(place.prune(&[]), [by_digest]);
     assert!(!old.layers[0].exists() && new.layers[0].exists());
 }
 
@@ -166,18 +189,22 @@ fn any_damaged_blob_keeps_everything_invisible() {
     let files: Vec<_> =
         fs::read_dir(layout.dir.join("blobs/sha256")).unwrap().map(|file| file.unwrap().path()).collect();
     assert_eq!(files.len(), 4);
+    let refused = || {
+        place.prune(&[]); // a layer that is complete would be picked up, and its damage not be seen
+        place.import(&layout.dir, None).unwrap_err();
+        assert!(place.shows_nothing());
+    };
     for file in files {
         let whole = fs::read(&file).unwrap();
         let mut flipped = whole.clone();
         flipped[whole.len() / 2] ^= 1;
         for damaged in [flipped, whole[..whole.len() - 1].to_vec(), [&whole[..], b"\0"].concat(), Vec::new()] {
             fs::write(&file, damaged).unwrap();
-            place.import(&layout.dir, None).unwrap_err();
-            assert!(place.is_empty());
+            refused();
         }
         fs::remove_file(&file).unwrap();
         std::os::unix::fs::symlink("/etc/hostname", &file).unwrap();
-        place.import(&layout.dir, None).unwrap_err();
+        refused();
         fs::remove_file(&file).unwrap();
         fs::write(&file, whole).unwrap();
     }
@@ -190,8 +217,10 @@ fn a_refused_layer_is_named_and_nothing_of_its_image_stays() {
     let layers = [layer("a", "x"), Tar::default().file("../a", "x").end()];
     let error = place.import(&place.layout().image(&layers, Some("a")).dir, None).unwrap_err();
     assert!(error.to_string().ends_with(&format!("layer 2 of 2, {}", Digest::of(&layers[1]))), "{error}");
-    let ImportError::Layer { source, .. } = error else { panic!("{error}") };
+    let FetchError::Layer { source, .. } = error else { panic!("{error}") };
     assert!(matches!(*source, LayerError::Unpack(_)));
+    assert!(place.shows_nothing());
+    place.prune(&[]);
     assert!(place.is_empty());
 }
 
@@ -200,15 +229,15 @@ fn a_name_is_given_or_comes_from_the_source_or_is_asked_for() {
     let place = Place::new();
     let layers = [layer("a", "x")];
     let path = place.layout().image(&layers, None).dir;
-    assert!(matches!(place.import(&path, None), Err(ImportError::NoName(_))));
+    assert!(matches!(place.import(&path, None), Err(FetchError::NoName(_))));
     assert_eq!(place.import(&path, Some("given:1")).unwrap()[0].reference, named("given:1"));
     let path = Layout::new(&place.path("bad")).image(&layers, Some("Not A Name")).dir;
-    assert!(matches!(place.import(&path, None), Err(ImportError::BadName { .. })));
+    assert!(matches!(place.import(&path, None), Err(FetchError::BadName { .. })));
     let two = Layout::new(&place.path("two")).image(&layers, Some("one")).image(&[layer("b", "x")], Some("two")).dir;
     assert_eq!(place.import(&two, None).unwrap().len(), 2);
-    assert!(matches!(place.import(&two, Some("given")), Err(ImportError::OneName { count: 2, .. })));
+    assert!(matches!(place.import(&two, Some("given")), Err(FetchError::OneName { count: 2, .. })));
     let other = format!("given@{}", Digest::of(b"other"));
-    assert!(matches!(place.import(&path, Some(&other)), Err(ImportError::OtherDigest { .. })));
+    assert!(matches!(place.import(&path, Some(&other)), Err(FetchError::OtherDigest { .. })));
 }
 
 fn with_platform(mut descriptor: Value, os: &str, architecture: &str) -> Value {
@@ -239,12 +268,12 @@ fn of_a_nested_index_the_image_for_this_host_is_taken() {
         Layout::new(&place.path("layout")).add(layout.blob(INDEX, index(&manifests[..1]).as_bytes()), Some("thing"));
     let error = place.import(&other.dir, None).unwrap_err();
     assert!(
-        matches!(&error, ImportError::Manifest { source: ManifestError::Platform { found, .. }, .. } if found == "linux/s390x")
+        matches!(&error, FetchError::Manifest { source: ManifestError::Platform { found, .. }, .. } if found == "linux/s390x")
     );
     let deeper =
         Layout::new(&place.path("layout")).add(layout.blob(INDEX, index(&[descriptor]).as_bytes()), Some("thing"));
     let error = place.import(&deeper.dir, None).unwrap_err();
-    assert!(matches!(error, ImportError::Manifest { source: ManifestError::Nested(_), .. }));
+    assert!(matches!(error, FetchError::Manifest { source: ManifestError::Nested(_), .. }));
 }
 
 #[test]
@@ -262,7 +291,7 @@ fn a_document_that_can_be_read_as_two_things_is_refused() {
     for descriptor in [both, lying] {
         let layout = Layout::new(&place.path("layout")).add(descriptor, Some("thing"));
         let error = place.import(&layout.dir, None).unwrap_err();
-        assert!(matches!(error, ImportError::Manifest { source: ManifestError::Confused(_), .. }), "{error:?}");
+        assert!(matches!(error, FetchError::Manifest { source: ManifestError::Confused(_), .. }), "{error:?}");
     }
 }
 
@@ -273,10 +302,7 @@ fn more_layers_than_the_configuration_knows_are_refused() {
     let layers = [layer("a", "x")];
     let descriptor = layout.manifest(&config(&[]), &layers);
     let error = place.import(&layout.add(descriptor, Some("thing")).dir, None).unwrap_err();
-    assert!(matches!(
-        error,
-        ImportError::Manifest { source: ManifestError::Layers { layers: 1, diff_ids: 0, .. }, .. }
-    ));
+    assert!(matches!(error, FetchError::Manifest { source: ManifestError::Layers { layers: 1, diff_ids: 0, .. }, .. }));
 }
 
 #[test]
@@ -284,23 +310,23 @@ fn what_is_no_image_says_so() {
     let place = Place::new();
     fs::create_dir(place.path("dir")).unwrap();
     let error = place.import(&place.path("dir"), None).unwrap_err();
-    assert!(matches!(error, ImportError::Manifest { source: ManifestError::Format, .. }));
+    assert!(matches!(error, FetchError::Manifest { source: ManifestError::Format, .. }));
     fs::write(place.path("text"), "text ".repeat(500)).unwrap();
-    assert!(matches!(place.import(&place.path("text"), None), Err(ImportError::Source(_))));
-    assert!(matches!(place.import(&place.path("nothing"), None), Err(ImportError::Source(_))));
-    assert!(matches!(place.import(Path::new("/dev/null"), None), Err(ImportError::Source(_))));
+    assert!(matches!(place.import(&place.path("text"), None), Err(FetchError::Source(_))));
+    assert!(matches!(place.import(&place.path("nothing"), None), Err(FetchError::Source(_))));
+    assert!(matches!(place.import(Path::new("/dev/null"), None), Err(FetchError::Source(_))));
 }
 
 #[test]
-fn what_a_killed_import_left_is_removed_by_the_next() {
+fn what_a_killed_fetch_left_is_removed_by_the_next() {
     let place = Place::new();
     let kept = place.image(&[layer("a", "x")], "a");
     let images = place.path("images");
-    fs::create_dir_all(images.join("staging/0/layers/x/fs/dir")).unwrap();
+    fs::create_dir_all(images.join("staging/layers/x/fs/dir")).unwrap();
     fs::create_dir_all(images.join("layers").join("0".repeat(64)).join("fs")).unwrap();
     fs::write(images.join("blobs/sha256").join("0".repeat(64)), "x").unwrap();
     place.image(&[layer("b", "x")], "b");
-    assert_eq!((place.count("staging"), place.count("layers"), place.count("blobs/sha256")), (0, 2, 4));
+    assert_eq!((place.count("staging/layers"), place.count("layers"), place.count("blobs/sha256")), (0, 2, 4));
     assert!(kept.layers[0].join("a").exists());
 }
 
@@ -321,10 +347,10 @@ fn imports_and_removals_at_the_same_time_leave_a_whole_store() {
             let store = place.store.clone();
             scope.spawn(move || {
                 for _ in 0..5 {
-                    let images = store.import(path, None, &mut |_| {}).unwrap();
+                    let images = import(&store, path, None, |_| {}).unwrap();
                     assert!(images[0].layers.iter().all(|layer| layer.exists()));
                     if at > 0 {
-                        store.remove(&images[0].reference, &[]).unwrap();
+                        store.remove(store.removing().unwrap(), &images[0].reference, &[]).unwrap();
                     }
                 }
             });
@@ -333,6 +359,6 @@ fn imports_and_removals_at_the_same_time_leave_a_whole_store() {
     let images = place.store.list().unwrap();
     assert_eq!(images.len(), 1);
     assert!(images[0].layers[1].join("base").exists() && images[0].layers[0].join("top0").exists());
-    place.store.prune(&[]).unwrap();
-    assert_eq!((place.count("layers"), place.count("staging")), (2, 0));
+    place.prune(&[]);
+    assert_eq!((place.count("layers"), place.count("staging/layers")), (2, 0));
 }

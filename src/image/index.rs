@@ -1,5 +1,5 @@
 //! The store's index: which images there are, by name. One small file, read whole without a lock and written whole under
-//! the store's lock. Called by `store` and `import`.
+//! the store's lock. Called by `store` and `publish`.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -78,6 +78,32 @@ pub(crate) struct Record {
     pub(crate) platform: Platform,
     pub(crate) created: Option<Timestamp>,
     pub(crate) imported_at: Timestamp,
+    #[serde(default)]
+    pub(crate) origin: Origin,
+}
+
+/// Where an image came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Origin {
+    /// A file or a directory: no registry is ever asked for it.
+    #[default]
+    Import,
+    /// The registry in its name.
+    Registry {
+        /// The digest that the registry has for the name: of the manifest, or of the index that lists it.
+        digest: Digest,
+    },
+}
+
+impl Origin {
+    /// The digest that the registry has for the name.
+    pub fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Import => None,
+            Self::Registry { digest } => Some(digest),
+        }
+    }
 }
 
 impl Index {
@@ -136,9 +162,14 @@ impl Index {
 }
 
 impl Record {
+    /// Whether a digest means this image: its manifest's, or its index's at the registry.
+    fn has(&self, digest: &Digest) -> bool {
+        self.digest == *digest || self.origin.digest() == Some(digest)
+    }
+
     fn is(&self, reference: &ImageReference) -> bool {
         match reference.digest() {
-            Some(digest) => self.digest == *digest && self.reference.repository() == reference.repository(),
+            Some(digest) => self.has(digest) && self.reference.repository() == reference.repository(),
             None => self.reference == *reference,
         }
     }

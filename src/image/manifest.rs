@@ -1,20 +1,20 @@
 //! What a source holds: the images of an OCI image layout or of a `docker save` archive, read and checked as documents.
-//! Layers are only named here; `layer` reads them. Called by `import`.
+//! Layers are only named here; `layer` reads them. Called by `fetch`.
 
-use oci_spec::image::{Descriptor, DescriptorBuilder, ImageIndex, ImageManifest, ImageManifestBuilder, MediaType};
+use oci_spec::image::{Descriptor, DescriptorBuilder, ImageManifestBuilder, MediaType};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::compress::Compression;
 use super::config::{ConfigError, Configuration, Platform};
 use super::digest::{Digest, DigestError};
+use super::document::{DOCUMENT_MAX, Document, Documents, MANIFESTS_MAX, choose, found, json};
 use super::layer::LayerBlob;
+use super::pulled::Unavailable;
+use super::request::FailureKind;
 use super::source::{Source, SourceError};
 
-/// The largest document, in bytes: what the distribution-spec asks registries to take ("Pushing Manifests").
-const DOCUMENT_MAX: u64 = 4 << 20;
-/// The most manifests in one index.
-const MANIFESTS_MAX: usize = 256;
+/// The most bytes that the documents of all images of one source may have together: they are in memory at once.
+const DOCUMENTS_MAX: usize = 2 * DOCUMENT_MAX as usize;
 /// The most layers of one image: what Docker allows, below overlayfs's 500.
 const LAYERS_MAX: usize = 127;
 
@@ -24,6 +24,9 @@ pub enum ManifestError {
     /// A blob of it.
     #[error("the image's documents")]
     Source(#[from] SourceError),
+    /// The registry that should have them.
+    #[error(transparent)]
+    Registry(Unavailable),
     /// Neither of the two formats.
     #[error("neither an OCI image layout (index.json) nor a docker archive (manifest.json)")]
     Format,
@@ -47,6 +50,18 @@ pub enum ManifestError {
         /// Its real size or digest.
         found: String,
     },
+    /// A document over its limit.
+    #[error("{name} is larger than {DOCUMENT_MAX} bytes")]
+    TooLarge {
+        /// The document.
+        name: String,
+    },
+    /// Documents over their limit.
+    #[error("the documents of its images are larger than {DOCUMENTS_MAX} bytes")]
+    TooMuch,
+    /// What registries spoke before 2015.
+    #[error("{0} is of Docker's schema 1, which has no content digests; push the image anew")]
+    Old(String),
     /// A digest that we do not take.
     #[error("a descriptor names its content by something else than a digest")]
     Digest(#[source] DigestError),
@@ -89,11 +104,25 @@ pub enum ManifestError {
     Nothing,
 }
 
+impl ManifestError {
+    /// What kind of failure it is for who asked for the image.
+    pub(crate) fn kind(&self) -> FailureKind {
+        match self {
+            Self::Source(_) | Self::Format => FailureKind::Source,
+            Self::Registry(source) => source.kind(),
+            Self::Platform { .. } => FailureKind::Platform,
+            _ => FailureKind::Content,
+        }
+    }
+}
+
 /// An image of a source, its layers still to be read.
 #[derive(Debug)]
 pub(crate) struct Found {
     /// What the source calls it; may be no reference at all.
     pub(crate) names: Vec<String>,
+    /// The bytes of the index that it was chosen from, if it was in one.
+    pub(crate) index: Option<Vec<u8>>,
     /// The manifest's bytes, as they are digested.
     pub(crate) manifest: Vec<u8>,
     pub(crate) digest: Digest,
@@ -113,75 +142,56 @@ pub(crate) fn images(source: &Source) -> Result<Vec<Found>, ManifestError> {
         () if source.has("manifest.json") => docker_archive(source)?,
         () => return Err(ManifestError::Format),
     };
-    let host = Platform::host();
-    let (ours, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|image| image.configuration.platform == host);
+    let documents = found.iter().map(|image| image.manifest.len() + image.config.len());
+    if documents.sum::<usize>() > DOCUMENTS_MAX {
+        return Err(ManifestError::TooMuch);
+    }
+    let (ours, others): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|image| image.configuration.platform == Platform::host());
     match (ours.is_empty(), others.first()) {
         (false, _) => Ok(ours),
-        (true, Some(other)) => Err(ManifestError::Platform { host, found: other.configuration.platform.to_string() }),
+        (true, Some(other)) => Err(check_platform(&other.configuration.platform).expect_err("it is another one")),
         (true, None) => Err(ManifestError::Nothing),
     }
 }
 
-/// What a document is, by what it holds.
-#[derive(Deserialize)]
-struct Shape {
-    #[serde(rename = "mediaType")]
-    media_type: Option<String>,
-    manifests: Option<IgnoredAny>,
-    layers: Option<IgnoredAny>,
-    config: Option<IgnoredAny>,
-    #[serde(rename = "fsLayers")]
-    fs_layers: Option<IgnoredAny>,
+/// Sees whether a configuration is for this host, whatever an index said about it.
+pub(crate) fn check_platform(platform: &Platform) -> Result<(), ManifestError> {
+    let host = Platform::host();
+    if *platform == host { Ok(()) } else { Err(ManifestError::Platform { host, found: platform.to_string() }) }
 }
 
-enum Document {
-    Index(Vec<Descriptor>),
-    Manifest(Box<ImageManifest>),
-}
-
-fn json<T: for<'de> Deserialize<'de>>(name: &str, bytes: &[u8]) -> Result<T, ManifestError> {
-    serde_json::from_slice(bytes).map_err(|source| ManifestError::Json { name: name.into(), source })
-}
-
-/// Reads an index or a manifest by its content, and refuses what could be read as both.
-fn document(name: &str, bytes: &[u8], said: Option<&MediaType>) -> Result<Document, ManifestError> {
-    let shape: Shape = json(name, bytes)?;
-    let disagrees = || ManifestError::Confused(name.into());
-    if let (Some(inside), Some(said)) = (&shape.media_type, said)
-        && *inside != said.to_string()
-    {
-        return Err(disagrees());
+impl Documents for Source {
+    fn manifest(&self, digest: &Digest, _: u64) -> Result<Vec<u8>, ManifestError> {
+        Ok(self.document(&self.name(digest), DOCUMENT_MAX)?)
     }
-    match (shape.manifests, shape.config, shape.layers, shape.fs_layers) {
-        (Some(_), None, None, None) => {
-            let index: ImageIndex = json(name, bytes)?;
-            if index.manifests().len() > MANIFESTS_MAX {
-                let (what, limit) = ("manifests", MANIFESTS_MAX);
-                return Err(ManifestError::TooMany { name: name.into(), what, limit });
-            }
-            Ok(Document::Index(index.manifests().clone()))
-        }
-        (None, Some(_), Some(_), None) => Ok(Document::Manifest(Box::new(json(name, bytes)?))),
-        _ => Err(disagrees()),
+
+    fn config(&self, digest: &Digest, size: u64) -> Result<Vec<u8>, ManifestError> {
+        self.manifest(digest, size)
+    }
+
+    /// A digest is checked before it becomes a path.
+    fn name(&self, digest: &Digest) -> String {
+        format!("blobs/sha256/{}", digest.hex())
     }
 }
 
 fn layout(source: &Source) -> Result<Vec<Found>, ManifestError> {
     let bytes = source.document("index.json", DOCUMENT_MAX)?;
-    let Document::Index(index) = document("index.json", &bytes, None)? else {
+    let Document::Index(index) = Document::read("index.json", &bytes, None)? else {
         return Err(ManifestError::Confused("index.json".into()));
     };
-    let mut found: Vec<Found> = Vec::new();
+    let mut images: Vec<Found> = Vec::new();
     let mut others = Vec::new();
     for descriptor in &index {
         if let Some(chosen) = choose(source, descriptor, &mut others)? {
-            found.push(in_layout(source, names(descriptor), chosen)?);
+            images.push(found(source, names(descriptor), chosen)?);
         }
     }
-    if found.is_empty() && !others.is_empty() {
+    if images.is_empty() && !others.is_empty() {
         return Err(ManifestError::Platform { host: Platform::host(), found: others.join(", ") });
     }
-    Ok(found)
+    Ok(images)
 }
 
 /// The names that a layout gives an image. containerd and Docker write the whole reference into an annotation of their
@@ -193,106 +203,30 @@ fn names(descriptor: &Descriptor) -> Vec<String> {
     name.into_iter().collect()
 }
 
-/// A manifest for this host, with its bytes.
-struct Chosen {
-    digest: Digest,
-    manifest: Box<ImageManifest>,
-    bytes: Vec<u8>,
-}
-
-/// Follows a descriptor of `index.json` to the manifest for this host. What is for other platforms is put into `others`.
-fn choose(source: &Source, descriptor: &Descriptor, others: &mut Vec<String>) -> Result<Option<Chosen>, ManifestError> {
-    if !is_ours(descriptor, others) {
-        return Ok(None);
-    }
-    let (digest, bytes) = blob(source, descriptor)?;
-    let name = digest.to_string();
-    let index = match document(&name, &bytes, Some(descriptor.media_type()))? {
-        Document::Manifest(manifest) if !is_image(&manifest) => return Ok(None), // a signature, a chart ...
-        Document::Manifest(manifest) => return Ok(Some(Chosen { digest, manifest, bytes })),
-        Document::Index(index) => index,
-    };
-    for descriptor in &index {
-        if !is_ours(descriptor, others) {
-            continue;
-        }
-        let (digest, bytes) = blob(source, descriptor)?;
-        match document(&digest.to_string(), &bytes, Some(descriptor.media_type()))? {
-            Document::Index(_) => return Err(ManifestError::Nested(digest.to_string())),
-            Document::Manifest(manifest) if !is_image(&manifest) => {}
-            Document::Manifest(manifest) => return Ok(Some(Chosen { digest, manifest, bytes })),
-        }
-    }
-    Ok(None)
-}
-
-/// Whether a descriptor is for this host, or does not say.
-fn is_ours(descriptor: &Descriptor, others: &mut Vec<String>) -> bool {
-    let Some(platform) = descriptor.platform() else { return true };
-    let platform = Platform { os: platform.os().to_string(), architecture: platform.architecture().to_string() };
-    let ours = platform == Platform::host();
-    // buildkit's attestations are for `unknown/unknown`.
-    if !ours && platform.os != "unknown" {
-        others.push(platform.to_string());
-    }
-    ours
-}
-
-fn is_image(manifest: &ImageManifest) -> bool {
-    match manifest.config().media_type() {
-        MediaType::ImageConfig => true,
-        other => other.to_string() == "application/vnd.docker.container.image.v1+json",
-    }
-}
-
-/// The name of a blob in a layout. A digest is checked before it becomes a path.
-fn blob_name(descriptor: &Descriptor) -> Result<(Digest, String), ManifestError> {
-    let digest: Digest = descriptor.digest().as_ref().parse().map_err(ManifestError::Digest)?;
-    Ok((digest, format!("blobs/sha256/{}", digest.hex())))
-}
-
-/// A document of a layout, its size and digest verified.
-fn blob(source: &Source, descriptor: &Descriptor) -> Result<(Digest, Vec<u8>), ManifestError> {
-    let (digest, name) = blob_name(descriptor)?;
-    let bytes = source.document(&name, DOCUMENT_MAX)?;
-    if bytes.len() as u64 != descriptor.size() {
-        let found = format!("{} bytes; its descriptor says {}", bytes.len(), descriptor.size());
-        return Err(ManifestError::Lie { name, found });
-    }
-    match Digest::of(&bytes) {
-        found if found == digest => Ok((digest, bytes)),
-        found => Err(ManifestError::Lie { name, found: format!("the digest {found}") }),
-    }
-}
-
-fn in_layout(source: &Source, names: Vec<String>, chosen: Chosen) -> Result<Found, ManifestError> {
-    let Chosen { digest, manifest, bytes } = chosen;
-    let (config_digest, config) = blob(source, manifest.config())?;
-    let blobs = manifest.layers().iter().map(|layer| {
-        let (digest, name) = blob_name(layer)?;
-        Ok((name, digest, layer.size()))
-    });
-    let blobs = blobs.collect::<Result<Vec<_>, ManifestError>>()?;
-    let configuration = Configuration::parse(&config).map_err(|source| ManifestError::Config(config_digest, source))?;
-    let layers = layers(&digest.to_string(), blobs, &configuration)?;
-    Ok(Found { names, manifest: bytes, digest, config, config_digest, configuration, layers })
+/// A blob that a manifest lists as a layer.
+pub(crate) struct Part {
+    /// What it is called where it is.
+    pub(crate) name: String,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
 }
 
 /// Brings the blobs of a manifest and the digests of a configuration together.
-fn layers(
+pub(crate) fn layers(
     name: &str,
-    blobs: Vec<(String, Digest, u64)>,
+    parts: Vec<Part>,
     configuration: &Configuration,
 ) -> Result<Vec<LayerBlob>, ManifestError> {
     let diff_ids = &configuration.diff_ids;
-    if blobs.len() > LAYERS_MAX {
+    if parts.len() > LAYERS_MAX {
         return Err(ManifestError::TooMany { name: name.into(), what: "layers", limit: LAYERS_MAX });
     }
-    if blobs.len() != diff_ids.len() {
-        return Err(ManifestError::Layers { name: name.into(), layers: blobs.len(), diff_ids: diff_ids.len() });
+    if parts.len() != diff_ids.len() {
+        return Err(ManifestError::Layers { name: name.into(), layers: parts.len(), diff_ids: diff_ids.len() });
     }
-    let layer = |((name, digest, size), diff_id): (_, &Digest)| LayerBlob { name, digest, size, diff_id: *diff_id };
-    Ok(blobs.into_iter().zip(diff_ids).map(layer).collect())
+    let layer =
+        |(Part { name, digest, size }, diff_id): (_, &Digest)| LayerBlob { name, digest, size, diff_id: *diff_id };
+    Ok(parts.into_iter().zip(diff_ids).map(layer).collect())
 }
 
 /// One image in the `manifest.json` of a docker archive.
@@ -323,7 +257,7 @@ fn in_archive(source: &Source, saved: Saved) -> Result<Found, ManifestError> {
     let config_digest = Digest::of(&config);
     let configuration = Configuration::parse(&config).map_err(|source| ManifestError::Config(config_digest, source))?;
     let mut descriptors = Vec::new();
-    let mut blobs = Vec::new();
+    let mut parts = Vec::new();
     for name in names {
         let (digest, size) = (source.digest(&name)?, source.blob(&name)?.size());
         let media_type = match source.compression(&name)? {
@@ -332,9 +266,9 @@ fn in_archive(source: &Source, saved: Saved) -> Result<Found, ManifestError> {
             Compression::Zstd => MediaType::ImageLayerZstd,
         };
         descriptors.push(descriptor(media_type, digest, size));
-        blobs.push((name, digest, size));
+        parts.push(Part { name, digest, size });
     }
-    let layers = layers(&saved.config, blobs, &configuration)?;
+    let layers = layers(&saved.config, parts, &configuration)?;
     let manifest = ImageManifestBuilder::default()
         .schema_version(oci_spec::image::SCHEMA_VERSION)
         .media_type(MediaType::ImageManifest)
@@ -345,7 +279,7 @@ fn in_archive(source: &Source, saved: Saved) -> Result<Found, ManifestError> {
     let manifest = serde_json::to_vec(&manifest).expect("a manifest has no key that is not a string");
     let digest = Digest::of(&manifest);
     let names = saved.repo_tags.unwrap_or_default();
-    Ok(Found { names, manifest, digest, config, config_digest, configuration, layers })
+    Ok(Found { names, index: None, manifest, digest, config, config_digest, configuration, layers })
 }
 
 fn descriptor(media_type: MediaType, digest: Digest, size: u64) -> Descriptor {

@@ -40,6 +40,17 @@ pub struct PullRequest {
     pub parallel: usize,
 }
 
+impl PullRequest {
+    /// The name that the index gets for the image with this manifest: by tag, if that was asked for; by the manifest's
+    /// digest, if a digest was. A tag beside a digest is left alone then: nobody asked what it means.
+    pub(crate) fn recorded(&self, manifest: Digest) -> ImageReference {
+        match (self.reference.digest(), self.reference.by_tag()) {
+            (None, Some(tagged)) => tagged,
+            _ => self.reference.by_digest(manifest),
+        }
+    }
+}
+
 /// One server that speaks the OCI distribution protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -163,6 +174,19 @@ pub enum Progress {
         /// Device nodes that were left out.
         devices: u64,
     },
+}
+
+/// An image whose layers are unpacked in the staging directory: what a fetch says, and nothing that anybody need believe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staged {
+    /// What it is to be called, each name by tag or by digest.
+    pub names: Vec<ImageReference>,
+    /// The text of the index that it was chosen from, if it was in one.
+    pub index: Option<String>,
+    /// The text of its manifest.
+    pub manifest: String,
+    /// The text of its configuration.
+    pub config: String,
 }
 
 /// Why a fetch came to nothing, by what somebody could do about it.

@@ -1,5 +1,5 @@
 //! Where an image is imported from: a directory, or an archive (plain or compressed) whose members are found by one pass
-//! over its headers. Either way: named blobs, with their sizes known before a byte is read. Called by `import`.
+//! over its headers. Either way: named blobs, with their sizes known before a byte is read. Called by `fetch`.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,8 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use nix::fcntl::OFlag;
 
 use super::compress::{Compression, Decoder};
 use super::digest::{Digest, HashingReader};
@@ -89,7 +88,6 @@ pub enum SourceError {
 
 /// An opened source.
 pub(crate) struct Source {
-    path: PathBuf,
     kind: SourceKind,
 }
 
@@ -104,14 +102,13 @@ enum Member {
 }
 
 impl Source {
-    /// Opens a directory or an archive. What is compressed, or cannot be read twice, is first copied to a nameless file
-    /// in `spool`.
-    pub(crate) fn open(path: &Path, spool: &Path) -> Result<Self, SourceError> {
+    /// Looks into a directory or an archive that was opened as `path`. What is compressed, or cannot be read twice, is
+    /// first copied to the file that `spool` gives.
+    pub(crate) fn of(file: File, path: &Path, spool: impl FnOnce() -> io::Result<File>) -> Result<Self, SourceError> {
         let failed = |source: io::Error| SourceError::Open { path: path.into(), source };
-        let file = File::open(path).map_err(failed)?;
         let kind = file.metadata().map_err(failed)?.file_type();
         if kind.is_dir() {
-            return Ok(Self { path: path.into(), kind: SourceKind::Directory(file) });
+            return Ok(Self { kind: SourceKind::Directory(file) });
         }
         let mut start = [0; 4];
         let archive = if kind.is_file() {
@@ -126,12 +123,7 @@ impl Source {
             return Err(SourceError::NotSource(path.into()));
         };
         let members = members(&archive, path)?;
-        Ok(Self { path: path.into(), kind: SourceKind::Archive(archive, members) })
-    }
-
-    /// What was opened, for messages.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+        Ok(Self { kind: SourceKind::Archive(archive, members) })
     }
 
     /// Whether there is a blob of this name.
@@ -224,11 +216,10 @@ impl Read for Blob {
     }
 }
 
-/// Copies a stream, uncompressed, to a file without a name.
-fn spooled(file: File, path: &Path, spool: &Path) -> Result<File, SourceError> {
+/// Copies a stream, uncompressed.
+fn spooled(file: File, path: &Path, spool: impl FnOnce() -> io::Result<File>) -> Result<File, SourceError> {
     let failed = |source: io::Error| SourceError::Spool { path: path.into(), source };
-    let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-    let mut copy = File::from(open(spool, flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|e| failed(e.into()))?);
+    let mut copy = spool().map_err(failed)?;
     let mut stream = Decoder::new(BufReader::with_capacity(128 << 10, file)).map_err(failed)?;
     let copied = io::copy(&mut Read::by_ref(&mut stream).take(ARCHIVE_MAX), &mut copy).map_err(failed)?;
     if copied == ARCHIVE_MAX {

@@ -6,7 +6,9 @@
 //! blobs/sha256/HEX    manifests and configurations
 //! layers/HEX/fs       a layer's files, HEX being the chain id; shared by all containers as overlayfs lower directories
 //! layers/HEX/layer.json
-//! staging/N           what an import builds, or a removal has taken away
+//! staging/            what fetches build, see `staging`
+//! removed/N           what a removal has taken away
+//! use.lock            held shared while a task is started, alone while images are removed
 //! ```
 //!
 //! The compressed blobs of layers are not kept: they would take half as much room again, and nothing needs them once the
@@ -15,7 +17,6 @@
 //! Reading takes no lock: the index is replaced whole, and what it names is complete before it is named. What it does not
 //! name is a dead process's and is removed by the next change.
 
-use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -26,10 +27,12 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::config::{ConfigError, Configuration, ImageConfig, Platform};
 use super::digest::Digest;
-use super::import::{ImportError, Progress};
-use super::index::{Index, IndexError, Record};
+use super::index::{Index, IndexError, Origin, Record};
+use super::publish::PublishError;
 use super::reference::ImageReference;
-use super::staging::{Staging, directory};
+use super::removed::directory;
+use super::request::{Job, Staged};
+use super::staging::LayerRecord;
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,9 @@ pub enum StoreError {
     /// No image of that name.
     #[error("there is no image {0}")]
     NotFound(Box<ImageReference>),
+    /// A name by digest for an image that may have another one.
+    #[error("{0} is not a name that an image can be given: write a repository, and a tag")]
+    NotTag(Box<ImageReference>),
     /// A task runs it.
     #[error("the image {0} is in use by a task that is not stopped")]
     InUse(Box<ImageReference>),
@@ -88,6 +94,8 @@ pub struct Image {
     pub created: Option<Timestamp>,
     /// When it came into the store under this name.
     pub imported_at: Timestamp,
+    /// Where it came from.
+    pub origin: Origin,
 }
 
 /// A store of images below one directory.
@@ -113,55 +121,32 @@ impl ImageStore {
         Index::read(&self.dir)?.images.iter().map(|record| self.image(record)).collect()
     }
 
-    /// Imports the images of an OCI image layout (a directory or an archive) or a docker archive and gives them back.
-    /// `name` names the image if the source holds only one; without it the source's own names count. A name that another
-    /// image had is the new one's. Nothing of an import is visible until all of it is verified.
-    pub fn import(
-        &self,
-        path: &Path,
-        name: Option<&ImageReference>,
-        progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<Vec<Image>, ImportError> {
-        let records = super::import::import(self, path, name, progress)?;
-        Ok(records.iter().map(|record| self.image(record)).collect::<Result<_, _>>()?)
+    /// Names the images that a fetch for `job` says it has staged, after all of it was checked again, and gives them back.
+    /// A name that another image had is the new one's. Nothing is visible until all of it is. `None` if somebody removed a
+    /// layer meanwhile: the fetch is to be done again.
+    pub fn publish(&self, job: &Job, staged: &[Staged]) -> Result<Option<Vec<Image>>, PublishError> {
+        let Some(records) = super::publish::publish(self, job, staged)? else { return Ok(None) };
+        Ok(Some(records.iter().map(|record| self.image(record)).collect::<Result<_, _>>()?))
     }
 
-    /// Removes a name, and the image's layers if no other image has them. `in_use` are the digests of the images that
-    /// tasks run: the last name of such an image stays.
-    pub fn remove(&self, reference: &ImageReference, in_use: &[Digest]) -> Result<(), StoreError> {
-        let lock = self.lock()?;
+    /// Gives an image another name. A name that another image had is the new one's.
+    pub fn tag(&self, source: &ImageReference, name: &ImageReference) -> Result<Image, StoreError> {
+        let _lock = self.lock()?;
         let mut index = Index::read(&self.dir)?;
-        let record = index.find(reference).ok_or_else(|| StoreError::NotFound(reference.clone().into()))?.clone();
-        index.images.retain(|other| other.reference != record.reference);
-        let last = index.images.iter().all(|other| other.digest != record.digest);
-        if last && in_use.contains(&record.digest) {
-            return Err(StoreError::InUse(reference.clone().into()));
-        }
+        let record = index.find(source).ok_or_else(|| StoreError::NotFound(source.clone().into()))?.clone();
+        let reference = match (name.digest(), name.by_tag()) {
+            (None, Some(tagged)) => tagged,
+            _ => return Err(StoreError::NotTag(name.clone().into())),
+        };
+        // What a registry said about another name says nothing about this one.
+        let record = Record { reference, origin: Origin::Import, imported_at: Timestamp::now(), ..record };
+        index.put(record.clone());
         index.write(&self.dir)?;
-        let swept = self.sweep(&lock, &index)?;
-        // Removing may take its time, and nobody need wait for that.
-        drop(lock);
-        drop(swept);
-        Ok(())
+        self.image(&record)
     }
 
-    /// Removes the images that have no tag (any more) and that no task runs, and gives their names back.
-    pub fn prune(&self, in_use: &[Digest]) -> Result<Vec<ImageReference>, StoreError> {
-        let lock = self.lock()?;
-        let mut index = Index::read(&self.dir)?;
-        let unused = |record: &Record| record.reference.tag().is_none() && !in_use.contains(&record.digest);
-        let removed: Vec<_> =
-            index.images.extract_if(.., |record| unused(record)).map(|record| record.reference).collect();
-        if !removed.is_empty() {
-            index.write(&self.dir)?;
-        }
-        let swept = self.sweep(&lock, &index)?;
-        drop(lock);
-        drop(swept);
-        Ok(removed)
-    }
-
-    pub(crate) fn dir(&self) -> &Path {
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
@@ -176,32 +161,35 @@ impl ImageStore {
 
     /// Waits for the store's lock.
     pub(crate) fn lock(&self) -> Result<StoreLock, StoreError> {
-        let path = self.dir.join("lock");
+        Ok(StoreLock { _lock: self.flock("lock", FlockArg::LockExclusive)? })
+    }
+
+    pub(crate) fn flock(&self, name: &str, how: FlockArg) -> Result<Flock<File>, StoreError> {
+        let path = self.dir.join(name);
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
         let file = file.map_err(io_error("open", &path))?;
-        match Flock::lock(file, FlockArg::LockExclusive) {
-            Ok(lock) => Ok(StoreLock { _lock: lock }),
-            Err((_, errno)) => Err(io_error("lock", &path)(errno.into())),
-        }
+        Flock::lock(file, how).map_err(|(_, errno)| io_error("lock", &path)(errno.into()))
     }
 
-    /// Takes away what the index does not name, and what dead processes have left. The removal itself happens when the
-    /// staging directory that this gives back is dropped: after the lock.
-    pub(crate) fn sweep(&self, _: &StoreLock, index: &Index) -> Result<Staging, StoreError> {
-        let staging = self.dir.join("staging");
-        let staging = Staging::new(&staging).map_err(io_error("make a directory in", &staging))?;
-        let layers = index.images.iter().flat_map(|record| &record.layers).map(Digest::hex).collect();
-        let blobs = index.images.iter().flat_map(|record| [&record.digest, &record.config]).map(Digest::hex).collect();
-        for (name, kept) in [("layers", layers), ("blobs/sha256", blobs)] {
-            let dir = self.dir.join(name);
-            let gone = staging.path().join(name);
-            directory(&gone).map_err(io_error("make the directory", &gone))?;
-            take_away(&dir, &kept, &gone).map_err(io_error("clean", &dir))?;
-        }
-        Ok(staging)
+    /// The chain ids of all layers that are here, named or not.
+    pub(crate) fn layers(&self) -> Result<Vec<Digest>, StoreError> {
+        let dir = self.dir.join("layers");
+        let entries = match fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(io_error("list", &dir))?,
+        };
+        let chain = |name: &str| format!("sha256:{name}").parse().ok();
+        Ok(entries.iter().filter_map(|entry| chain(entry.file_name().to_str()?)).collect())
     }
 
-    fn image(&self, record: &Record) -> Result<Image, StoreError> {
+    /// What the store knows about a layer.
+    pub(crate) fn layer_record(&self, chain: &Digest) -> Result<LayerRecord, StoreError> {
+        let path = self.layer(chain).join("layer.json");
+        let read = fs::read(&path).and_then(|json| Ok(serde_json::from_slice(&json)?));
+        read.map_err(io_error("read", &path))
+    }
+
+    pub(crate) fn image(&self, record: &Record) -> Result<Image, StoreError> {
         let path = self.blob(&record.config);
         let document = fs::read(&path).map_err(io_error("read", &path))?;
         let configuration = Configuration::parse(&document)
@@ -215,6 +203,7 @@ impl ImageStore {
             platform: record.platform.clone(),
             created: record.created,
             imported_at: record.imported_at,
+            origin: record.origin.clone(),
         })
     }
 }
@@ -222,19 +211,4 @@ impl ImageStore {
 /// The right to change the index.
 pub(crate) struct StoreLock {
     _lock: Flock<File>,
-}
-
-/// Moves the entries of `dir` that are not kept into `to`.
-fn take_away(dir: &Path, kept: &HashSet<String>, to: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let name = entry?.file_name();
-        if !name.to_str().is_some_and(|name| kept.contains(name)) {
-            fs::rename(dir.join(&name), to.join(&name))?;
-        }
-    }
-    Ok(())
 }

@@ -1,13 +1,18 @@
 //! Layers and images made in code, for the tests of this folder. Headers are filled by hand, so that they can lie.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::config::Platform;
 use super::digest::Digest;
+use super::fetch::{Fetch, FetchError, Tell};
+use super::reference::ImageReference;
+use super::request::{Job, Progress};
+use super::store::{Image, ImageStore};
 
 /// A tar stream under construction.
 #[derive(Default, Clone)]
@@ -179,4 +184,30 @@ pub(super) fn docker_archive(layers: &[Vec<u8>], tags: &[&str]) -> Vec<u8> {
         Tar::default().file("config.json", &config(layers).to_string()).file("manifest.json", &manifest.to_string());
     let add = |tar: Tar, (name, layer): (&String, &Vec<u8>)| tar.sized(b'0', name.as_bytes(), layer);
     names.iter().zip(layers).fold(tar, add).end()
+}
+
+/// Fetches and publishes in one process, as often as removals make it necessary.
+pub(super) fn import(
+    store: &ImageStore,
+    path: &Path,
+    name: Option<&ImageReference>,
+    tell: impl Fn(Progress) + Send + Sync + 'static,
+) -> Result<Vec<Image>, FetchError> {
+    let job = Job::Import { path: path.to_owned(), name: name.cloned() };
+    let tell: Tell = Arc::new(tell);
+    loop {
+        store.clean().unwrap();
+        let source = File::open(path).ok();
+        let fetch = Fetch::open(job.clone(), source, store.dir(), Arc::clone(&tell))?;
+        let staged = match fetch.run() {
+            Ok(staged) => staged,
+            Err(error) => {
+                store.clean().unwrap();
+                return Err(error);
+            }
+        };
+        if let Some(images) = store.publish(&job, &staged).unwrap() {
+            return Ok(images);
+        }
+    }
 }

@@ -123,6 +123,8 @@ pub struct Container {
 #[expect(missing_docs, reason = "the names are ECS's members of Task")]
 pub struct Times {
     pub created_at: Timestamp,
+    pub pull_started_at: Timestamp,
+    pub pull_stopped_at: Timestamp,
     pub connectivity_at: Option<Timestamp>,
     pub started_at: Option<Timestamp>,
     pub stopping_at: Option<Timestamp>,
@@ -150,8 +152,9 @@ pub struct TaskState {
 }
 
 impl TaskState {
-    /// The state of a task that has just been committed.
-    pub fn new(containers: &[ContainerPlan], created_at: Timestamp) -> Self {
+    /// The state of a task that has just been committed. Its images were asked for when it was created, and were there, or
+    /// given up, at `pulled_at`.
+    pub fn new(containers: &[ContainerPlan], created_at: Timestamp, pulled_at: Timestamp) -> Self {
         let place = |name: &String| containers.iter().position(|other| other.name == *name);
         let fresh = |plan: &ContainerPlan| Container {
             name: plan.name.clone(),
@@ -172,6 +175,8 @@ impl TaskState {
             containers: containers.iter().map(fresh).collect(),
             times: Times {
                 created_at,
+                pull_started_at: created_at,
+                pull_stopped_at: pulled_at,
                 connectivity_at: None,
                 started_at: None,
                 stopping_at: None,
@@ -181,6 +186,21 @@ impl TaskState {
             retry_at: None,
             version: 1,
         }
+    }
+
+    /// Makes it the state of a task that stopped before anything of it was made: an image could not be had (that of the
+    /// container at this place), or the task could not be given a supervisor.
+    pub fn never_start(&mut self, reason: String, container: Option<usize>, now: Timestamp) {
+        for (place, state) in self.containers.iter_mut().enumerate() {
+            state.phase = ContainerPhase::Stopped;
+            state.reason = Some(&reason).filter(|_| container == Some(place)).cloned();
+        }
+        self.stop = Some(Stop { code: StopCode::TaskFailedToStart, reason, container });
+        self.last_status = LastStatus::Stopped;
+        self.preparation = Preparation::Over;
+        self.times.stopping_at = Some(now);
+        self.times.stopped_at = Some(now);
+        self.version += 1;
     }
 
     /// Whether every container is gone.

@@ -27,7 +27,7 @@ fn container(name: &str, essential: bool, depends_on: &[usize]) -> Container {
 }
 
 fn task(containers: Vec<Container>) -> TaskState {
-    let mut task = TaskState::new(&[], Timestamp(0));
+    let mut task = TaskState::new(&[], Timestamp(0), Timestamp(0));
     task.containers = containers;
     task
 }
@@ -54,6 +54,18 @@ fn exit(container: usize, code: i32) -> Event {
 #[test]
 fn containers_start_in_the_order_of_their_dependencies() {
     assert_eq!(running().times.started_at, Some(at(2).wall));
+}
+
+#[test]
+fn a_task_that_never_starts_is_over_at_once_and_names_the_container() {
+    let mut task = pair();
+    task.never_start("CannotPullContainerError: no".to_owned(), Some(WEB), at(3).wall);
+    assert_eq!((task.last_status, task.is_empty(), task.version), (LastStatus::Stopped, true, 2));
+    assert_eq!((task.containers[DB].reason.as_deref(), task.times.stopped_at), (None, Some(at(3).wall)));
+    assert_eq!(task.containers[WEB].reason.as_deref(), Some("CannotPullContainerError: no"));
+    let stop = task.stop.clone().unwrap();
+    assert_eq!((stop.code, stop.container), (StopCode::TaskFailedToStart, Some(WEB)));
+    assert_eq!(step(&mut task, Event::Tick, at(4)), []);
 }
 
 #[test]

@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub(super) use self::image::is_proxy;
+pub use self::image::{ImageSettings, PullBehavior};
 use crate::plan::{Cidr, LogPlan};
+
+mod image;
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -25,6 +29,8 @@ pub struct Config {
     pub dns: Vec<Ipv4Addr>,
     /// What is kept of containers' output.
     pub log: LogConfig,
+    /// Where images come from, and when they are asked for.
+    pub image: ImageSettings,
 }
 
 /// `[vpc]`
@@ -75,6 +81,7 @@ impl Default for Config {
             vpc: None,
             dns: Vec::new(),
             log: LogConfig::default(),
+            image: ImageSettings::default(),
         }
     }
 }
@@ -137,6 +144,9 @@ impl Config {
         }
         if self.log.max_mib == 0 || self.log.max_files == 0 {
             return Some("log.max-mib and log.max-files must be 1 at least".to_owned());
+        }
+        if let Some(reason) = self.image.contradiction() {
+            return Some(reason);
         }
         let vpc = self.vpc.as_ref()?;
         let subnets = &vpc.subnets;

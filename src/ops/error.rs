@@ -20,9 +20,21 @@ pub enum OpsError {
     /// The image store does not answer.
     #[error(transparent)]
     Images(#[from] ImageStoreError),
-    /// An image cannot be imported.
+    /// An image cannot be fetched.
     #[error(transparent)]
-    Import(#[from] crate::image::ImportError),
+    Fetch(#[from] crate::image::Failure),
+    /// The process that was to fetch an image.
+    #[error("the process that fetches the image")]
+    FetchWorker {
+        /// How it failed.
+        source: io::Error,
+    },
+    /// What was fetched is not published.
+    #[error(transparent)]
+    Publish(#[from] crate::image::PublishError),
+    /// Layers of an image are removed as fast as they are fetched.
+    #[error("layers of the image were removed while it was fetched, again and again: try again")]
+    Restless,
     /// A user file of an image cannot be read.
     #[error(transparent)]
     Lookup(#[from] crate::image::LookupError),
@@ -34,16 +46,37 @@ pub enum OpsError {
         /// What is wrong with the name.
         source: ReferenceError,
     },
-    /// An image is not on this host.
-    #[error(
-        "the image {image} of container {container} is not on this host: import it with `berth image import FILE`, or see `berth image ls`"
-    )]
-    ImageMissing {
+    /// An image cannot be pulled.
+    #[error("pull {image}")]
+    Pull {
         /// The image in its familiar form.
         image: String,
-        /// The container.
-        container: String,
+        /// Why.
+        source: Box<super::pull::PullError>,
     },
+    /// The fetch came to a good end without an image.
+    #[error("nothing was fetched for {image}")]
+    NotFetched {
+        /// The image in its familiar form.
+        image: String,
+    },
+    /// Images cannot be written.
+    #[error(transparent)]
+    Save(#[from] crate::image::SaveError),
+    /// A registry cannot be asked.
+    #[error(transparent)]
+    Registry(#[from] super::registries::RegistryError),
+    /// A registry does not know us.
+    #[error("log in to {registry}")]
+    Login {
+        /// The registry.
+        registry: String,
+        /// What it said.
+        source: crate::image::LoginError,
+    },
+    /// Credentials cannot be kept or forgotten.
+    #[error(transparent)]
+    Credentials(#[from] super::credentials::CredentialError),
     /// The definition and the images do not fit together.
     #[error(transparent)]
     Plan(#[from] PlanError),

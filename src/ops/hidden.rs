@@ -16,6 +16,7 @@ pub fn hidden_command() -> Option<ExitCode> {
             crate::supervisor::supervise(Beginning::from_word(word.to_str()?)?)
         }
         worker::protocol::COMMAND => worker::run(),
+        worker::fetch::COMMAND => worker::fetch::run(),
         worker::exec::COMMAND => {
             return Some(match worker::exec::run() {
                 Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),

@@ -2,32 +2,43 @@
 //! endpoint and the service scheduler) goes through here; none of them needs to be running for a task to live.
 
 pub mod config;
+mod credentials;
 pub mod doctor;
 mod engine;
+mod environment;
 mod error;
 mod exec;
+mod fetch;
 mod find;
 mod hidden;
 mod images;
+mod login;
 mod logs;
+mod provide;
+mod pull;
+mod registries;
 mod run;
 mod stats;
 mod tasks;
 mod view;
 mod vpc;
 
+pub use credentials::Kept;
 pub use engine::Engine;
 pub use error::OpsError;
 pub use exec::ExecOptions;
 pub use hidden::hidden_command;
-pub use images::ImageView;
+pub use images::{DiskUsage, ImageDiskUsage, ImageInspection, ImageView, LayerInspection};
+pub use login::Registry;
 pub use logs::Followed;
+pub use provide::TaskImages;
+pub use pull::PullError;
 pub use run::RunOptions;
 pub use stats::{ContainerUsage, TaskUsage};
 pub use tasks::{TaskList, TaskRecord, Waited};
 
 // What callers need of the bands below, so that they import nothing but this one.
-pub use crate::image::{ImageReference, Progress};
+pub use crate::image::{Digest, ImageReference, LayerSize, Progress, Prune, Pruned};
 pub use crate::lifecycle::{LastStatus, StopCode};
 pub use crate::logs::{
     Bytes, Line as LogLine, Prefix, Query as LogQuery, Show, Stream as LogStream, Style as LogStyle, Times, Until,

@@ -1,18 +1,20 @@
 //! `run`: register the definition, plan the task, commit it with its lease, start its supervisor.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::Ipv4Addr;
 
 use nix::sys::resource::{Resource, getrlimit};
 use rand::RngExt;
 
 use super::engine::DEFAULT_CLUSTER;
-use super::{Engine, OpsError, TaskRecord};
+use super::provide::{Missing, Present};
+use super::{Engine, OpsError, TaskImages, TaskRecord};
 use crate::ecs::TaskDefinition;
-use crate::image::{Image, ImageReference};
-use crate::lifecycle::{LastStatus, Stop, StopCode, TaskState, Timestamp};
+use crate::image::Digest;
+use crate::lifecycle::{TaskState, Timestamp};
 use crate::plan::TaskPlan;
-use crate::plan::make::{ImageFacts, Names, OPEN_FILES, Place, plan};
+use crate::plan::make::{Names, OPEN_FILES, Place, plan, plan_unstarted};
+use crate::plan::vpc::Vpc;
 use crate::store::records::{self, LEASES, Lease};
 use crate::store::{Commit, Txn};
 use crate::supervisor::launch::{Beginning, LaunchError, Waiting, begin, launch};
@@ -28,6 +30,15 @@ const ATTEMPTS: usize = 100;
 pub struct RunOptions {
     /// `startedBy`.
     pub started_by: Option<String>,
+    /// The digests of images by the names of their containers: those with which a deployment began. A container with
+    /// `versionConsistency` disabled does not care.
+    pub pinned: BTreeMap<String, Digest>,
+}
+
+/// What a task is planned into.
+struct Surroundings {
+    vpc: Vpc,
+    resolv_conf: String,
 }
 
 /// A revision that exists, or one that is made together with its first task.
@@ -37,56 +48,104 @@ struct Revision {
 }
 
 impl Engine {
-    /// Starts one task and returns as soon as it has a supervisor; what becomes of it is seen by waiting.
-    pub fn run(&mut self, definition: &ValidTaskDefinition, options: &RunOptions) -> Result<TaskRecord, OpsError> {
-        let images = self.facts(definition)?;
-        let names = names(definition, options);
+    /// Starts one task and returns as soon as it has a supervisor; what becomes of it is seen by waiting. A task whose images
+    /// cannot be had is on record as stopped.
+    pub fn run(
+        &mut self,
+        definition: &ValidTaskDefinition,
+        images: TaskImages,
+        options: &RunOptions,
+    ) -> Result<TaskRecord, OpsError> {
+        let names = names(definition, options, &images);
+        match images.outcome {
+            Ok(present) => self.start(definition, &present, &names),
+            Err(missing) => self.record_unstarted(definition, &missing, &names),
+        }
+    }
+
+    /// The images are held until the task is on record.
+    fn start(
+        &mut self,
+        definition: &ValidTaskDefinition,
+        images: &Present,
+        names: &Names,
+    ) -> Result<TaskRecord, OpsError> {
         let waiting = begin(&names.task, Beginning::New);
         let waiting = waiting.map_err(|source| OpsError::Launch { task: names.task.clone(), source })?;
-        let vpc = self.vpc()?;
-        let resolv_conf = self.resolv_conf();
+        let surroundings = self.surroundings()?;
         for _ in 0..ATTEMPTS {
-            let leases = self.store.list::<Lease>(LEASES)?;
-            let taken: HashSet<Ipv4Addr> =
-                leases.iter().filter_map(|lease| lease.key.strip_prefix(LEASES)?.parse().ok()).collect();
-            let (subnet, address) = vpc.free_address(&taken, &mut rand::rng()).ok_or_else(|| OpsError::NoAddress {
-                subnets: vpc.subnets.iter().map(|subnet| subnet.cidr.to_string()).collect::<Vec<_>>().join(", "),
-            })?;
-            let place = Place {
-                account: &self.config.account,
-                region: &self.config.region,
-                cluster: DEFAULT_CLUSTER,
-                vpc: &vpc,
-                subnet,
-                address,
-                layout: &self.layout,
-                resolv_conf: &resolv_conf,
-                log: self.config.log_plan(),
-                pids: self.config.pids_limit,
-                open_files: open_files(),
-            };
+            let place = self.place(&surroundings)?;
             let revision = self.revision(definition)?;
-            let plan = plan(definition, revision.number, &images, &place, names.clone())?;
-            if let Some(record) = self.commit(definition, plan, &revision)? {
+            let plan = plan(definition, revision.number, &images.facts, &place, names.clone())?;
+            let state = state(&plan);
+            let lease = Txn::default().require_absent(&plan.lease).put(&plan.lease, &Lease { task: plan.id.clone() });
+            if let Some(record) = self.commit(definition, plan, state, &revision, lease)? {
                 return self.launch(waiting, record);
             }
         }
         Err(OpsError::Contention)
     }
 
-    /// One transaction: definition, plan, first state and lease; `None` if the world moved.
+    /// No lease, no supervisor: only what there is to tell.
+    fn record_unstarted(
+        &mut self,
+        definition: &ValidTaskDefinition,
+        missing: &Missing,
+        names: &Names,
+    ) -> Result<TaskRecord, OpsError> {
+        let surroundings = self.surroundings()?;
+        for _ in 0..ATTEMPTS {
+            let place = self.place(&surroundings)?;
+            let revision = self.revision(definition)?;
+            let plan = plan_unstarted(definition, revision.number, &place, names.clone());
+            let mut state = state(&plan);
+            state.never_start(missing.reason.clone(), Some(missing.container), Timestamp(names.pulled_at));
+            if let Some(record) = self.commit(definition, plan, state, &revision, Txn::default())? {
+                return Ok(record);
+            }
+        }
+        Err(OpsError::Contention)
+    }
+
+    /// What does not change between two attempts.
+    fn surroundings(&mut self) -> Result<Surroundings, OpsError> {
+        Ok(Surroundings { vpc: self.vpc()?, resolv_conf: self.resolv_conf() })
+    }
+
+    /// A place with an address that is free now.
+    fn place<'a>(&'a self, surroundings: &'a Surroundings) -> Result<Place<'a>, OpsError> {
+        let Surroundings { vpc, resolv_conf } = surroundings;
+        let leases = self.store.list::<Lease>(LEASES)?;
+        let taken: HashSet<Ipv4Addr> =
+            leases.iter().filter_map(|lease| lease.key.strip_prefix(LEASES)?.parse().ok()).collect();
+        let (subnet, address) = vpc.free_address(&taken, &mut rand::rng()).ok_or_else(|| OpsError::NoAddress {
+            subnets: vpc.subnets.iter().map(|subnet| subnet.cidr.to_string()).collect::<Vec<_>>().join(", "),
+        })?;
+        Ok(Place {
+            account: &self.config.account,
+            region: &self.config.region,
+            cluster: DEFAULT_CLUSTER,
+            vpc,
+            subnet,
+            address,
+            layout: &self.layout,
+            resolv_conf,
+            log: self.config.log_plan(),
+            pids: self.config.pids_limit,
+            open_files: open_files(),
+        })
+    }
+
+    /// One transaction: definition, plan, first state, and what else it is to hold; `None` if the world moved.
     fn commit(
         &mut self,
         definition: &ValidTaskDefinition,
         plan: TaskPlan,
+        state: TaskState,
         revision: &Revision,
+        with: Txn,
     ) -> Result<Option<TaskRecord>, OpsError> {
-        let state = TaskState::new(&plan.containers, Timestamp(plan.created_at));
-        let mut txn = Txn::default()
-            .require_absent(&plan.lease)
-            .put(&plan.lease, &Lease { task: plan.id.clone() })
-            .put(plan.plan_key(), &plan)
-            .put(plan.status_key(), &state);
+        let mut txn = with.put(plan.plan_key(), &plan).put(plan.status_key(), &state);
         if revision.is_new {
             let key = records::definition(&plan.account, &plan.region, &plan.family, plan.revision);
             let task: &TaskDefinition = definition.definition();
@@ -113,11 +172,7 @@ impl Engine {
         let mut state = record.state;
         let now = Timestamp(time::wall_ns() / 1_000_000);
         let reason = format!("ContainerRuntimeError: {source}");
-        state.stop = Some(Stop { code: StopCode::TaskFailedToStart, reason, container: None });
-        state.last_status = LastStatus::Stopped;
-        state.times.stopping_at = Some(now);
-        state.times.stopped_at = Some(now);
-        state.version += 1;
+        state.never_start(reason, None, now);
         let _: Commit =
             self.store.commit(&Txn::default().put(record.plan.status_key(), &state).delete(&record.plan.lease))?;
         // What is left of it is a directory with nothing in it that anybody needs.
@@ -135,25 +190,6 @@ impl Engine {
         let number: u32 = last.key.strip_prefix(&prefix).and_then(|number| number.parse().ok()).unwrap_or_default();
         let is_new = last.value != *task;
         Ok(Revision { number: number + u32::from(is_new), is_new })
-    }
-
-    /// What is known of the image of each container.
-    fn facts(&self, definition: &ValidTaskDefinition) -> Result<Vec<ImageFacts>, OpsError> {
-        let images = self.images()?;
-        let task: &TaskDefinition = definition.definition();
-        task.container_definitions
-            .iter()
-            .map(|container| {
-                let parsed = container.image.parse::<ImageReference>();
-                let reference =
-                    parsed.map_err(|source| OpsError::Reference { container: container.name.clone(), source })?;
-                let image = images.resolve(&reference)?.ok_or_else(|| OpsError::ImageMissing {
-                    image: reference.familiar(),
-                    container: container.name.clone(),
-                })?;
-                facts(image)
-            })
-            .collect()
     }
 
     /// The containers' /etc/resolv.conf: the configured servers, else the host's, without those that only the host can reach.
@@ -181,24 +217,11 @@ fn open_files() -> i64 {
     }
 }
 
-fn facts(image: Image) -> Result<ImageFacts, OpsError> {
-    let (passwd, group) = (image.passwd()?.unwrap_or_default(), image.group()?.unwrap_or_default());
-    let config = image.config;
-    Ok(ImageFacts {
-        digest: image.digest.to_string(),
-        layers: image.layers,
-        entrypoint: config.entrypoint,
-        cmd: config.cmd,
-        env: config.env,
-        working_dir: config.working_dir.unwrap_or_default(),
-        user: config.user.unwrap_or_default(),
-        stop_signal: config.stop_signal.unwrap_or_default(),
-        passwd,
-        group,
-    })
+fn state(plan: &TaskPlan) -> TaskState {
+    TaskState::new(&plan.containers, Timestamp(plan.created_at), Timestamp(plan.pulled_at))
 }
 
-fn names(definition: &ValidTaskDefinition, options: &RunOptions) -> Names {
+fn names(definition: &ValidTaskDefinition, options: &RunOptions, images: &TaskImages) -> Names {
     let task: &TaskDefinition = definition.definition();
     let mut rng = rand::rng();
     let mut uuid = || uuid::Builder::from_random_bytes(rng.random()).into_uuid().to_string();
@@ -206,7 +229,8 @@ fn names(definition: &ValidTaskDefinition, options: &RunOptions) -> Names {
         attachment: uuid(),
         containers: task.container_definitions.iter().map(|_| uuid()).collect(),
         task: uuid().replace('-', ""),
-        created_at: time::wall_ns() / 1_000_000,
+        created_at: images.started_at.0,
+        pulled_at: images.stopped_at.0,
         started_by: options.started_by.clone(),
     }
 }

@@ -264,7 +264,7 @@ fn follow(task: &mut Watch, status: LastStatus, interrupt: Option<BorrowedFd>) -
 
 /// Whether a task has been committed so lately that whoever did it is about to hand it to its supervisor.
 fn is_being_started(record: &TaskRecord) -> bool {
-    let age = crate::sys::time::wall_ns() / 1_000_000 - record.plan.created_at;
+    let age = crate::sys::time::wall_ns() / 1_000_000 - record.plan.pulled_at;
     record.state.version == 1 && (0..START_MS).contains(&age)
 }
 

@@ -53,8 +53,8 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         health_status: Some(HealthStatus::Unknown),
         inference_accelerators: Vec::new(),
         overrides: TaskOverride::default(),
-        pull_started_at: None,
-        pull_stopped_at: None,
+        pull_started_at: Some(time(times.pull_started_at)),
+        pull_stopped_at: Some(time(times.pull_stopped_at)),
         tags: Vec::new(),
     }
 }
@@ -72,7 +72,7 @@ fn container(record: &TaskRecord, place: usize, owner: &Owner) -> ecs::Container
         task_arn: owner.task(&plan.cluster, &plan.id),
         name: container.name.clone(),
         image: Some(container.image.clone()),
-        image_digest: Some(container.image_digest.clone()),
+        image_digest: Some(&container.image_digest).filter(|digest| !digest.is_empty()).cloned(),
         runtime_id: Some(container.runtime_id.clone()),
         last_status: container_status(state),
         exit_code,

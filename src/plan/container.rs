@@ -51,9 +51,9 @@ pub struct Rlimit {
 }
 
 /// All that a process of a container is given at its start; the same for the container's init and for an exec.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessPlan {
-    /// The program and its arguments; never empty.
+    /// The program and its arguments; empty only if the container's image could not be had.
     pub args: Vec<String>,
     /// The environment, complete: PATH and HOME are always in it.
     pub env: Vec<(String, String)>,
@@ -107,7 +107,7 @@ pub struct ContainerPlan {
     pub arn_id: String,
     /// The image as the task definition names it.
     pub image: String,
-    /// The digest of the image's manifest, `sha256:...`.
+    /// The digest of the image's manifest, `sha256:...`; empty if the image could not be had.
     pub image_digest: String,
     /// Whether its end is the task's end.
     pub essential: bool,

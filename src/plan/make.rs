@@ -73,6 +73,8 @@ pub struct Names {
     pub containers: Vec<String>,
     /// When the task was asked for, in milliseconds since the epoch.
     pub created_at: i64,
+    /// When its images were here, or were given up.
+    pub pulled_at: i64,
     /// `startedBy`.
     pub started_by: Option<String>,
 }
@@ -126,15 +128,38 @@ pub fn plan(
     place: &Place,
     names: Names,
 ) -> Result<TaskPlan, PlanError> {
-    let task: &TaskDefinition = definition.definition();
     let hostname = hostname(place);
-    let containers = task.container_definitions.iter().zip(images).zip(&names.containers);
-    let containers = containers
-        .map(|((container, image), arn_id)| plan_container(container, image, place, &names.task, arn_id, &hostname))
-        .collect::<Result<Vec<_>, _>>()?;
+    let containers = definition.definition().container_definitions.iter().zip(images).zip(&names.containers);
+    let containers = containers.map(|((container, image), arn_id)| {
+        let process = process(container, image, place, &hostname)?;
+        Ok(plan_container(container, image, process, place, &names.task, arn_id))
+    });
+    let containers = containers.collect::<Result<Vec<_>, _>>()?;
+    Ok(plan_task(definition, revision, containers, place, names))
+}
+
+/// The plan of a task whose images cannot be had: what its record needs. Its containers have neither files nor a process.
+pub fn plan_unstarted(definition: &ValidTaskDefinition, revision: u32, place: &Place, names: Names) -> TaskPlan {
+    let containers = definition.definition().container_definitions.iter().zip(&names.containers);
+    let image = ImageFacts::default();
+    let unstarted = |(container, arn_id): (&ContainerDefinition, &String)| {
+        plan_container(container, &image, ProcessPlan::default(), place, &names.task, arn_id)
+    };
+    let containers = containers.map(unstarted).collect();
+    plan_task(definition, revision, containers, place, names)
+}
+
+fn plan_task(
+    definition: &ValidTaskDefinition,
+    revision: u32,
+    containers: Vec<ContainerPlan>,
+    place: &Place,
+    names: Names,
+) -> TaskPlan {
+    let task: &TaskDefinition = definition.definition();
     let tag = place.layout.tag();
     let key = format!("task/{}/{}/{}/{}/", place.account, place.region, place.cluster, names.task);
-    Ok(TaskPlan {
+    TaskPlan {
         key,
         account: place.account.to_owned(),
         region: place.region.to_owned(),
@@ -145,11 +170,12 @@ pub fn plan(
         memory: definition.memory_mib().map(|mib| mib.to_string()),
         started_by: names.started_by,
         created_at: names.created_at,
+        pulled_at: names.pulled_at,
         zone: place.subnet.zone.clone(),
         subnet: place.subnet.id.clone(),
         interface: format!("eni-{:.17}", names.task),
         attachment: names.attachment,
-        hostname,
+        hostname: hostname(place),
         lease: format!("lease/{}", place.address),
         network: network(place, &names.task, &tag),
         cgroup: CgroupPlan {
@@ -163,7 +189,7 @@ pub fn plan(
         filters: place.layout.filters(),
         containers,
         id: names.task,
-    })
+    }
 }
 
 fn hostname(place: &Place) -> String {
@@ -201,14 +227,15 @@ fn task_limits(definition: &ValidTaskDefinition, containers: &[ContainerPlan]) -
 fn plan_container(
     container: &ContainerDefinition,
     image: &ImageFacts,
+    process: ProcessPlan,
     place: &Place,
     task: &str,
     arn_id: &str,
-    hostname: &str,
-) -> Result<ContainerPlan, PlanError> {
+) -> ContainerPlan {
+    let hostname = hostname(place);
     let number = arn_id.bytes().fold(0_u64, |number, byte| number.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let dependencies = container.depends_on.iter().flatten();
-    Ok(ContainerPlan {
+    ContainerPlan {
         name: container.name.clone(),
         runtime_id: format!("{task}-{:010}", number % 10_000_000_000),
         arn_id: arn_id.to_owned(),
@@ -218,20 +245,20 @@ fn plan_container(
         depends_on: dependencies.map(|dependency| dependency.container_name.clone()).collect(),
         stop_signal: stop_signal(&image.stop_signal),
         stop_timeout: container.stop_timeout.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(STOP_TIMEOUT),
-        process: process(container, image, place, hostname)?,
+        process,
         rootfs: RootfsPlan {
             layers: image.layers.clone(),
             readonly: container.readonly_root_filesystem.unwrap_or(false),
         },
         limits: limits(container, place),
         log: place.log.clone(),
-        hostname: hostname.to_owned(),
         files: vec![
             ("/etc/hostname".to_owned(), format!("{hostname}\n")),
             ("/etc/hosts".to_owned(), format!("127.0.0.1 localhost\n{} {hostname}\n", place.address)),
             ("/etc/resolv.conf".to_owned(), place.resolv_conf.to_owned()),
         ],
-    })
+        hostname,
+    }
 }
 
 /// A name with or without SIG, or a number; SIGTERM where the image names none that exists.

@@ -60,23 +60,46 @@ fn a_limit_of_the_definition_takes_the_place_of_the_default() {
     assert_eq!(limits.len(), 2);
 }
 
-#[test]
-fn the_definition_beats_the_image_and_ecs_beats_both() {
-    let layout = Layout::system();
-    let vpc = Vpc::default_in(Vpc::candidates()[0], "eu-west-1");
-    let place = Place {
+fn place<'a>(layout: &'a Layout, vpc: &'a Vpc) -> Place<'a> {
+    Place {
         account: "000000000000",
         region: "eu-west-1",
         cluster: "default",
-        vpc: &vpc,
+        vpc,
         subnet: &vpc.subnets[0],
         address: std::net::Ipv4Addr::new(172, 31, 0, 9),
-        layout: &layout,
+        layout,
         resolv_conf: "",
         log: LogPlan { max_bytes: 1, max_files: 1 },
         pids: 10,
         open_files: OPEN_FILES,
+    }
+}
+
+#[test]
+fn a_task_without_images_has_a_plan_for_its_record() {
+    let text = r#"{"family": "f", "containerDefinitions": [{"name": "a", "image": "x", "memory": 64, "user": "app"}]}"#;
+    let parsed = crate::validate::parse(text, crate::validate::Strictness::Lenient);
+    let (definition, _) = crate::validate::validate(parsed).unwrap();
+    let (layout, vpc) = (Layout::system(), Vpc::default_in(Vpc::candidates()[0], "eu-west-1"));
+    let names = Names {
+        task: "0".repeat(32),
+        attachment: "u".to_owned(),
+        containers: vec!["u".to_owned()],
+        created_at: 1,
+        pulled_at: 2,
+        started_by: None,
     };
+    let plan = plan_unstarted(&definition, 1, &place(&layout, &vpc), names);
+    assert_eq!((plan.containers[0].image.as_str(), plan.containers[0].image_digest.as_str()), ("x", ""));
+    assert!(plan.containers[0].process.args.is_empty() && plan.containers[0].rootfs.layers.is_empty());
+    assert_eq!((plan.created_at, plan.pulled_at), (1, 2));
+}
+
+#[test]
+fn the_definition_beats_the_image_and_ecs_beats_both() {
+    let (layout, vpc) = (Layout::system(), Vpc::default_in(Vpc::candidates()[0], "eu-west-1"));
+    let place = place(&layout, &vpc);
     let pair = |name: &str, value: &str| KeyValuePair { name: Some(name.to_owned()), value: Some(value.to_owned()) };
     let environment_of = Some(vec![pair("A", "definition"), pair("AWS_REGION", "mine"), pair("HOME", "/h")]);
     let container = ContainerDefinition { environment: environment_of, ..ContainerDefinition::default() };

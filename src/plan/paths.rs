@@ -35,6 +35,11 @@ impl Layout {
         self.state.join("images")
     }
 
+    /// The secrets that task definitions name, one file each.
+    pub fn secrets(&self) -> PathBuf {
+        self.state.join("secrets")
+    }
+
     /// Held shared while a task's network is made, alone while the last one's is unmade.
     pub fn network_lock(&self) -> PathBuf {
         self.run.join("network.lock")

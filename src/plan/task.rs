@@ -31,8 +31,10 @@ pub struct TaskPlan {
     pub memory: Option<String>,
     /// `startedBy`.
     pub started_by: Option<String>,
-    /// When it was committed, in milliseconds since the epoch.
+    /// When it was asked for, in milliseconds since the epoch.
     pub created_at: i64,
+    /// When its images were here, or were given up: shortly before it was committed.
+    pub pulled_at: i64,
     /// The availability zone of its subnet.
     pub zone: String,
     /// The subnet's id.

@@ -144,7 +144,8 @@ impl<'a> Loop<'a> {
     /// The first worker has a way to go: it is started before anything else, and the caller's answer waits too.
     fn begin_new(base: &'a Base, exits: &[Reaped], exits_in: OwnedFd) -> io::Result<Self> {
         let worker = super::effects::first_worker(base)?;
-        let task = TaskState::new(&base.plan.containers, Timestamp(base.plan.created_at));
+        let task =
+            TaskState::new(&base.plan.containers, Timestamp(base.plan.created_at), Timestamp(base.plan.pulled_at));
         let mut this = Self::begin(base, task, exits, exits_in)?;
         this.saved = Saved::at(this.task.version); // the caller has committed the first state
         this.workers.push(worker);

@@ -1,7 +1,7 @@
 //! Opening below a directory descriptor and nowhere else, and the extended attributes of what was opened. What `image`
 //! uses to work inside trees that a stranger filled. No policy here: one call per function.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::NixPath;
@@ -43,4 +43,18 @@ pub fn xattr<'b>(fd: impl AsFd, name: &CStr, buffer: &'b mut [u8]) -> nix::Resul
         unsafe { libc::fgetxattr(fd.as_fd().as_raw_fd(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
     let length = Errno::result(length)?;
     Ok(&buffer[..usize::try_from(length).expect("a length that is not an error is not negative")])
+}
+
+/// The names of all extended attributes that the caller may see (flistxattr(2)), in the file system's order.
+pub fn xattr_names(fd: impl AsFd) -> nix::Result<Vec<CString>> {
+    // The kernel's XATTR_LIST_MAX: no list is longer.
+    let mut buffer = vec![0_u8; 65536];
+    // SAFETY: the pointer is to a buffer of the length that is given.
+    let length = unsafe { libc::flistxattr(fd.as_fd().as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    let length = match Errno::result(length) {
+        Err(Errno::ENOTSUP) => 0, // a file system without attributes
+        length => usize::try_from(length?).expect("a length that is not an error is not negative"),
+    };
+    let names = buffer[..length].split_inclusive(|byte| *byte == 0);
+    Ok(names.filter_map(|name| CStr::from_bytes_with_nul(name).ok()).map(CStr::to_owned).collect())
 }

@@ -27,6 +27,14 @@ impl Settings {
         termios::cfmakeraw(&mut settings);
         Self(settings.into())
     }
+
+    /// The settings in which what is typed is not shown, but for the end of a line.
+    #[must_use]
+    pub fn silent(&self) -> Self {
+        let mut settings = *self;
+        settings.0.c_lflag &= !libc::ECHO;
+        settings
+    }
 }
 
 /// The settings of a terminal; an error if it is none.
@@ -92,6 +100,14 @@ mod tests {
         assert_eq!(settings(&terminal).unwrap().0.c_lflag & (libc::ECHO | libc::ICANON | libc::ISIG), 0);
         set_settings(&terminal, &before).unwrap();
         assert_eq!(settings(&terminal).unwrap().0.c_lflag, before.0.c_lflag);
+    }
+
+    #[test]
+    fn silent_settings_differ_in_the_echo_alone() {
+        let before = settings(terminal()).unwrap();
+        let after = before.silent();
+        assert_eq!(after.0.c_lflag | libc::ECHO, before.0.c_lflag);
+        assert_eq!(after.0.c_lflag & libc::ECHO, 0);
     }
 
     #[test]

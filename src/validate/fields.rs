@@ -149,11 +149,7 @@ pub const READ_ONLY: &[&str] = &[
 pub const CONTAINER_DEFINITION: &[Field] = &[
     yes("name", Text),
     yes("image", Text),
-    warn(
-        "repositoryCredentials",
-        Structure(&[must("credentialsParameter", Text)]),
-        "images come from the local store: the credentials are not used",
-    ),
+    yes("repositoryCredentials", Structure(&[must("credentialsParameter", Text)])),
     yes("cpu", Integer),
     yes("memory", Integer),
     yes("memoryReservation", Integer),
@@ -172,11 +168,7 @@ pub const CONTAINER_DEFINITION: &[Field] = &[
     yes("dependsOn", List(&Structure(CONTAINER_DEPENDENCY))),
     warn("startTimeout", Integer, "dependents wait for the start without a limit"),
     yes("stopTimeout", Integer),
-    warn(
-        "versionConsistency",
-        Shape::Word(&[word("enabled"), word("disabled")]),
-        "the tag is resolved at every start of a task",
-    ),
+    yes("versionConsistency", Shape::Word(&[word("enabled"), word("disabled")])),
     ecs("hostname", Text, "hostname is not supported on container when networkMode=awsvpc"),
     yes("user", Text),
     yes("workingDirectory", Text),

@@ -8,6 +8,7 @@ pub mod protocol;
 
 mod cleanup;
 pub mod exec;
+pub mod fetch;
 mod prepare;
 mod start;
 

@@ -1,10 +1,11 @@
 //! Unpacked layers as overlayfs sees them: whiteouts, opaque directories, owners and capabilities.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use berth::image::{Digest, Image, ImageStore};
+use berth::image::{Digest, Fetch, Image, ImageStore, Job};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
@@ -64,7 +65,10 @@ fn import(dir: &Path, layers: &[Vec<u8>]) -> Image {
     names.iter().zip(layers).for_each(|(name, layer)| add(name, layer));
     fs::write(dir.join("archive"), archive.into_inner().unwrap()).unwrap();
     let store = ImageStore::open(&dir.join("images")).unwrap();
-    store.import(&dir.join("archive"), None, &mut |_| {}).unwrap().remove(0)
+    let job = Job::Import { path: dir.join("archive"), name: None };
+    let source = File::open(dir.join("archive")).unwrap();
+    let staged = Fetch::open(job.clone(), Some(source), store.dir(), Arc::new(|_| {})).unwrap().run().unwrap();
+    store.publish(&job, &staged).unwrap().expect("nobody removes anything").remove(0)
 }
 
 /// Mounts the image's layers, in a mount namespace of this thread's own, and looks at them.

@@ -20,19 +20,20 @@ const CLIENT: &str = "berth";
 /// The credentials of an endpoint and what they last became.
 pub(super) struct Auth {
     credentials: Option<Credentials>,
-    /// `repository:library/nginx:pull`, where a challenge names no scope.
-    scope: String,
+    /// `repository:library/nginx:pull`, where a challenge names no scope; none for the registry itself.
+    scope: Option<String>,
     /// The `Authorization` that the registry took last. Held while a token is fetched, so that one thread does it for all.
     authorization: Mutex<Option<String>>,
 }
 
 impl Auth {
-    pub(super) fn new(credentials: Option<Credentials>, repository: &str) -> Self {
+    pub(super) fn new(credentials: Option<Credentials>, repository: Option<&str>) -> Self {
         let known = match &credentials {
             Some(Credentials::Bearer(token)) => Some(format!("Bearer {token}")),
             Some(Credentials::Basic { .. } | Credentials::Identity(_)) | None => None,
         };
-        Self { credentials, scope: format!("repository:{repository}:pull"), authorization: Mutex::new(known) }
+        let scope = repository.map(|repository| format!("repository:{repository}:pull"));
+        Self { credentials, scope, authorization: Mutex::new(known) }
     }
 
     /// What to send.
@@ -62,7 +63,7 @@ impl Auth {
             },
             Challenge::Bearer { realm, service, scope } => {
                 let realm = allowed(http, base, &realm)?;
-                let scope = scope.as_deref().unwrap_or(&self.scope);
+                let scope = scope.as_deref().or(self.scope.as_deref());
                 format!("Bearer {}", self.token(http, &realm, service.as_deref(), scope, limit)?)
             }
         };
@@ -75,11 +76,11 @@ impl Auth {
         http: &Http,
         realm: &Target,
         service: Option<&str>,
-        scope: &str,
+        scope: Option<&str>,
         limit: Limit,
     ) -> Result<String, RequestError> {
         let service = service.map(|service| ("service", service));
-        let asked = [Some(("scope", scope)), service];
+        let asked = [scope.map(|scope| ("scope", scope)), service];
         let (kind, target, verb, authorization) = match &self.credentials {
             Some(Credentials::Identity(refresh)) => {
                 let own = [("grant_type", "refresh_token"), ("client_id", CLIENT), ("refresh_token", refresh)];

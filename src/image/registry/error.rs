@@ -45,6 +45,9 @@ pub(crate) enum RegistryError {
         #[source]
         source: RequestError,
     },
+    /// The registry itself, of which nothing is wanted but a yes.
+    #[error("failed to log in")]
+    Login(#[source] RequestError),
     /// A blob, or a manifest that an index names.
     #[error("failed to copy {digest}")]
     Copy {
@@ -63,6 +66,7 @@ impl RegistryError {
             Self::Copy { retries, .. } => FailureKind::Copy { retries: *retries },
             Self::Resolve { retries, .. } => FailureKind::Resolve { retries: *retries },
             Self::Endpoint(_)
+            | Self::Login(_)
             | Self::NoEndpoint(_)
             | Self::Certificates { .. }
             | Self::Proxy(_)

@@ -18,13 +18,23 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new(endpoint: &Endpoint, request: &PullRequest, common: &Common<'_>) -> Result<Self, RegistryError> {
+        Self::of(endpoint, Some(request.reference.path()), &request.local_hosts, common)
+    }
+
+    /// Of a repository, or of the registry itself.
+    pub(super) fn of(
+        endpoint: &Endpoint,
+        repository: Option<&str>,
+        local_hosts: &[String],
+        common: &Common<'_>,
+    ) -> Result<Self, RegistryError> {
         let base = Target::parse(&endpoint.url)?;
-        let reach = Reach::new(&base, &request.local_hosts);
-        let path = request.reference.path();
+        let reach = Reach::new(&base, local_hosts);
+        let below = repository.map(|path| format!("/{path}")).unwrap_or_default();
         Ok(Self {
             http: Http::new(&base, &endpoint.certificates, reach, common)?,
-            auth: Auth::new(endpoint.credentials.clone(), path),
-            root: format!("{}/v2/{path}", endpoint.url.trim_end_matches('/')),
+            auth: Auth::new(endpoint.credentials.clone(), repository),
+            root: format!("{}/v2{below}", endpoint.url.trim_end_matches('/')),
             base,
         })
     }
