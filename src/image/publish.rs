@@ -21,7 +21,7 @@ use super::removed::directory;
 use super::request::{Job, Staged};
 use super::rules::Limits;
 use super::settle::{SettleError, settle};
-use super::staging::{LayerRecord, StagedLayer, Staging};
+use super::staging::{LayerRecord, PRIVATE, StagedLayer, Staging};
 use super::store::{ImageStore, StoreError, io_error};
 use crate::sys::beneath::create_beneath;
 
@@ -227,7 +227,7 @@ fn settle_layers(
 /// Writes a staged layer's `layer.json`, which the store goes by.
 fn write_record(layer: &StagedLayer, record: &LayerRecord) -> io::Result<()> {
     crate::sys::tree::remove_tree(layer.dir(), "layer.json")?;
-    let mut file = File::from(create_beneath(layer.dir(), "layer.json")?);
+    let mut file = File::from(create_beneath(layer.dir(), "layer.json", PRIVATE)?);
     file.write_all(&serde_json::to_vec(record)?)
 }
 

@@ -28,6 +28,8 @@ use crate::sys::beneath::{create_beneath, open_beneath};
 use crate::sys::tree::remove_tree;
 
 const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW);
+/// The mode of files that are only ours.
+pub(super) const PRIVATE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 const COMPLETE: &str = "unpacked.json";
 const COMPLETE_NEW: &str = "unpacked.json.new";
 const SETTLE: &str = "settle";
@@ -237,14 +239,14 @@ impl StagedLayer {
             remove_tree(self.dir.as_fd(), name)?;
         }
         mkdirat(&*self.dir, "fs", Mode::S_IRWXU)?;
-        let settle = create_beneath(self.dir.as_fd(), SETTLE)?;
+        let settle = create_beneath(self.dir.as_fd(), SETTLE, PRIVATE)?;
         Ok((self.root()?, settle.into()))
     }
 
     /// Says that it is complete.
     pub(crate) fn complete(&self, record: &LayerRecord) -> io::Result<()> {
         // Whole or not at all: whoever sees the name sees the content.
-        let mut file = File::from(create_beneath(self.dir.as_fd(), COMPLETE_NEW)?);
+        let mut file = File::from(create_beneath(self.dir.as_fd(), COMPLETE_NEW, PRIVATE)?);
         file.write_all(&serde_json::to_vec(record)?)?;
         Ok(renameat(&*self.dir, COMPLETE_NEW, &*self.dir, COMPLETE)?)
     }

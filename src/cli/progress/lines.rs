@@ -11,6 +11,8 @@ use crate::ops::{LayerSize, Progress};
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Lines {
     layers: HashMap<String, Vec<(LayerSize, Begun)>>,
+    /// Who was asked last: one host may be asked twice, with TLS and without.
+    asked: HashMap<String, String>,
 }
 
 /// Whether the line that says that a layer is being read has been written.
@@ -25,7 +27,11 @@ impl Lines {
     pub(super) fn show(&mut self, image: &str, progress: &Progress, write: &mut dyn FnMut(&str)) {
         let name = plain(image);
         match progress {
-            Progress::Resolving { endpoint, .. } => write(&format!("{name}: asking {}", plain(endpoint))),
+            Progress::Resolving { endpoint, .. } => {
+                if self.asked.insert(image.to_owned(), endpoint.clone()).as_ref() != Some(endpoint) {
+                    write(&format!("{name}: asking {}", plain(endpoint)));
+                }
+            }
             Progress::Retrying { reason, attempt, wait } => {
                 write(&format!("{name}: attempt {attempt} failed, next in {}: {}", seconds(*wait), plain(reason)));
             }
@@ -86,6 +92,7 @@ mod tests {
     #[test]
     fn every_step_of_a_layer_is_one_line() {
         let events = [
+            Progress::Resolving { reference: "web:1".parse().unwrap(), endpoint: "registry.lan\u{1b}[2J".into() },
             Progress::Resolving { reference: "web:1".parse().unwrap(), endpoint: "registry.lan\u{1b}[2J".into() },
             Progress::Retrying { reason: "connection refused".into(), attempt: 1, wait: 1500 },
             Progress::Image { digest: layer('c').digest, layers: vec![layer('a'), layer('b')] },

@@ -46,8 +46,8 @@ pub(crate) enum RegistryError {
         source: RequestError,
     },
     /// The registry itself, of which nothing is wanted but a yes.
-    #[error("failed to log in")]
-    Login(#[source] RequestError),
+    #[error(transparent)]
+    Login(RequestError),
     /// A blob, or a manifest that an index names.
     #[error("failed to copy {digest}")]
     Copy {

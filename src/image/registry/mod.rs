@@ -26,7 +26,7 @@ mod tls;
 mod tests;
 
 pub(crate) use blob::Blob;
-pub(crate) use document::Document;
+
 pub(crate) use error::RegistryError;
 pub use login::{LoginError, check_login};
 pub(crate) use repository::Repository;
