@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build fixtures demo demo-image test test-guest lint bench install clean help
+.PHONY: build fixtures demo demo-image test test-guest lint bench bench-launch bench-pull install clean help
 
 PREFIX ?= /usr/local
 BUILT := target/x86_64-unknown-linux-gnu/release/berth
@@ -34,6 +34,7 @@ build: ## target/release/berth, one static program
 	@mkdir -p $(dir $(BERTH)) && ln -f $(BUILT) $(BERTH)
 
 fixtures: ## the images that tests and examples run, as OCI layouts under target/fixtures/
+	$(call packages,zstd)
 	@rootfs-fixtures/make
 
 demo: ## a real nginx in its own network namespace, under its own limits
@@ -46,6 +47,7 @@ demo-image:
 	@rootfs-fixtures/make nginx
 
 test: build fixtures ## both suites; the second one needs root
+	$(if $(filter 0,$(shell id -u)),$(call packages,openssl skopeo))
 	@.ci/suites
 
 test-guest: build fixtures ## a run of everything in a virtual machine: cgroup v2, Debian's kernel; under 5 minutes without KVM
@@ -57,10 +59,19 @@ lint: ## formatting and clippy, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-bench: build fixtures ## berth beside crun, runc, podman and docker; N=100 samples of each
+bench: bench-launch bench-pull ## berth beside crun, runc, podman, docker and skopeo; N= how many samples of each
+
+bench-launch: build
 	$(call root)
 	$(call packages,crun runc podman)
-	cargo run --quiet --release --locked --package launch
+	@rootfs-fixtures/make probe
+	cargo run --quiet --release --locked --package bench --bin launch
+
+bench-pull: build
+	$(call root)
+	$(call packages,podman skopeo)
+	@rootfs-fixtures/make large registry
+	cargo run --quiet --release --locked --package bench --bin pull
 
 install: build ## to $(DESTDIR)$(PREFIX): bin/berth, and completions for bash, zsh and fish
 	install -D -m 755 $(BERTH) $(DESTDIR)$(PREFIX)/bin/berth

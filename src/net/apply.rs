@@ -114,8 +114,24 @@ fn make_pair(
     };
     // No route at all is an error of the kernel's, and is as it should be.
     match route.payloads.first().and_then(|payload| routes::read(payload)) {
-        Some(route) if route.is_claim() && route.link != pair.index => Err(address_taken(plan, host, route.link)),
+        Some(route) if route.is_claim() && route.link != pair.index && !is_leftover(plan, host, route.link)? => {
+            Err(address_taken(plan, host, route.link))
+        }
         _ => Ok(pair),
+    }
+}
+
+/// Whether a link is an ended task's of this root: the leases say that the address is ours, and the kernel takes its time to
+/// end a namespace. One that is gone by now is a leftover too.
+fn is_leftover(plan: &NetworkPlan, host: &mut Netlink, index: u32) -> Result<bool, NetError> {
+    let [found] = exchange(plan, host, Verb::FindRoute, [link::find_index(index)])?;
+    match found.result {
+        Ok(()) => Ok(found
+            .payloads
+            .first()
+            .and_then(|payload| link::read_link(payload))
+            .is_some_and(|link| link.group == plan.group)),
+        Err(error) => Ok(error.is(Errno::ENODEV)),
     }
 }
 
@@ -127,7 +143,8 @@ fn is_ours(plan: &NetworkPlan, task: &mut Netlink, pair: Link) -> Result<bool, N
 }
 
 /// The gateway's address on the host end, so that the host answers for it, and the route to the task. The route is
-/// what makes an address one link's: the kernel takes no second one to it, whichever root asks.
+/// what makes an address one link's: the kernel takes no second one to it, whichever root asks. Only from a link of an ended
+/// task of the same root is the route taken over.
 fn set_up_host_end(plan: &NetworkPlan, host: &mut Netlink, index: u32) -> Result<(), NetError> {
     let address = plan.address.address;
     let steps = [
@@ -142,8 +159,10 @@ fn set_up_host_end(plan: &NetworkPlan, host: &mut Netlink, index: u32) -> Result
     let [found] = exchange(plan, host, Verb::FindRoute, [routes::find(address)])?;
     match found.payloads.first().and_then(|payload| routes::read(payload)) {
         Some(route) if route.link == index => Ok(()),
-        Some(route) => Err(address_taken(plan, host, route.link)),
-        None => Err(address_taken(plan, host, 0)),
+        Some(route) if !is_leftover(plan, host, route.link)? => Err(address_taken(plan, host, route.link)),
+        Some(_) | None => {
+            run(plan, host, [(Verb::AddHostRoute, link::take_direct_route(index, address, plan.gateway))]).map(|_| ())
+        }
     }
 }
 

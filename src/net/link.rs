@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use netlink_packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags,
@@ -80,6 +80,14 @@ pub(super) fn find(name: &str) -> Vec<u8> {
     route_request(RouteNetlinkMessage::GetLink(link), 0)
 }
 
+/// Asks for a link by index.
+pub(super) fn find_index(index: u32) -> Vec<u8> {
+    let mut link = LinkMessage::default();
+    link.header.index = index;
+    link.attributes = vec![LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])];
+    route_request(RouteNetlinkMessage::GetLink(link), 0)
+}
+
 /// Lets the kernel make no IPv6 address on a link. It has to come before carrier, and the kernel takes this option
 /// for links that exist only: it cannot be a part of the birth.
 pub(super) fn without_ipv6_addresses(index: u32) -> Vec<u8> {
@@ -117,13 +125,22 @@ pub(super) fn add_address(index: u32, address: Cidr) -> Vec<u8> {
 
 /// Routes one address to a link; refused if any route to exactly that address exists, whoever's it is.
 pub(super) fn add_direct_route(index: u32, destination: Ipv4Addr, source: Ipv4Addr) -> Vec<u8> {
+    route_request(direct_route(index, destination, source), NLM_F_CREATE | NLM_F_EXCL)
+}
+
+/// Routes one address to a link instead of to the one that it is routed to.
+pub(super) fn take_direct_route(index: u32, destination: Ipv4Addr, source: Ipv4Addr) -> Vec<u8> {
+    route_request(direct_route(index, destination, source), NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+fn direct_route(index: u32, destination: Ipv4Addr, source: Ipv4Addr) -> RouteNetlinkMessage {
     let mut message = new_route(RouteScope::Link, 32);
     message.attributes = vec![
         RouteAttribute::Destination(RouteAddress::Inet(destination)),
         RouteAttribute::PrefSource(RouteAddress::Inet(source)),
         RouteAttribute::Oif(index),
     ];
-    route_request(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_EXCL)
+    RouteNetlinkMessage::NewRoute(message)
 }
 
 /// Routes everything else to the gateway.

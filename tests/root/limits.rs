@@ -40,7 +40,7 @@ fn containers_of_a_task_share_its_cpu_in_the_ratio_of_their_units() {
     let used = cpus(&root, &task, &[Some("much"), Some("little")], Duration::from_secs(4));
     let ratio = used[0] / used[1];
     say(&format!("768 to 256 units: {:.3} and {:.3} CPU, {ratio:.2} to 1", used[0], used[1]));
-    assert!((2.0..=4.5).contains(&ratio), "{used:?}");
+    assert!((2.3..=3.7).contains(&ratio), "{used:?}");
 }
 
 /// Prints what ECS would say of how a container ended.
@@ -151,7 +151,7 @@ fn a_container_has_no_more_processes_than_the_configuration_allows() {
     let root = Root::with_images(&["probe"]);
     root.configure("pids-limit = 20\n");
     let text = root.run(&definition(&[("forks", &["forks", "100"])])).ok();
-    // the worker that started the container counts until it has ended
+    // the worker that started the container, and what it forked for that, count until they have ended
     let forks = |number: u32| format!("forks={number} end=Resource temporarily unavailable (os error 11)");
-    assert!([forks(18), forks(19)].contains(&text.trim().to_owned()), "{text}");
+    assert!((16..=19).any(|number| forks(number) == text.trim()), "{text}");
 }

@@ -5,13 +5,17 @@
 mod support;
 
 mod bad_input;
+mod callers;
 mod cgroup;
 mod cycles;
 mod floor;
 mod image;
+mod images;
 mod leak_check;
 mod lifecycle;
 mod limits;
 mod network;
+mod pull;
+mod pull_kills;
 mod recovery;
 mod task;

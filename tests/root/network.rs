@@ -55,6 +55,32 @@ fn containers_of_a_task_share_localhost_and_those_of_two_tasks_do_not() {
     assert_eq!(connect(&root, &b, "two", &a.address(), "8003"), (1, String::new()));
 }
 
+/// A descriptor of the namespace keeps it, and with it both ends of the link, as a kernel does that is not yet done.
+#[test]
+fn an_address_is_used_again_while_the_link_of_its_last_task_is_still_there() {
+    let root = Root::with_images(&["probe"]);
+    let subnet = "id = \"subnet-0123abcd\"\nzone = \"us-east-1a\"\ncidr = \"10.213.78.16/28\"\n";
+    root.configure(&format!("[vpc]\ncidr = \"10.213.78.0/24\"\n[[vpc.subnets]]\n{subnet}"));
+    let old = definition(&[("web", &["listen", "80", "old"])]);
+    let tasks: Vec<_> = (0..11).map(|_| root.run_detached(&old)).collect();
+    let last = &tasks[5];
+    let file = std::fs::read(root.path().join(format!("run/tasks/{}/c/web/init.json", last.id))).unwrap();
+    let init: serde_json::Value = serde_json::from_slice(&file).unwrap();
+    let namespace = std::fs::File::open(format!("/proc/{}/ns/net", init["pid"])).unwrap();
+    root.berth(["rm", "-f", &last.id]).ok();
+    assert_eq!(root.present().iter().filter(|line| line.starts_with("link: ")).count(), 11, "the link is still there");
+    let next = root.run_detached(&definition(&[("web", &["listen", "80", "new"])]));
+    assert_eq!(next.address(), last.address());
+    assert_eq!(answer(&next.address(), 80), "new");
+    drop(namespace);
+    eventually(Duration::from_secs(10), "the old link is gone", || {
+        (root.present().iter().filter(|line| line.starts_with("link: ")).count() == 11).then_some(())
+    });
+    assert_eq!(answer(&next.address(), 80), "new");
+    let all = root.berth(["ps", "-q"]).ok();
+    root.berth(["rm", "-f"].into_iter().chain(all.lines())).ok();
+}
+
 #[test]
 fn a_task_sees_the_interface_the_names_and_the_resolver_that_ecs_promises() {
     let root = Root::with_images(&["probe"]);

@@ -5,131 +5,18 @@ use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use crate::support::root::{Root, Task};
+use crate::support::root::Root;
+use crate::support::supervised::{
+    PATIENCE, copies, ended, eventually_soon, exists, exit_code, init, kill_loop, pair, plain_log, processes, sleeper,
+    strike, tries, workers,
+};
 use crate::support::{definition, eventually};
-
-/// How long anything may take here, with much to spare.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A container that a stop signal does not impress, and that is killed a second later.
-fn sleeper() -> Value {
-    let mut task = definition(&[("web", &["sleep"])]);
-    task["containerDefinitions"][0]["stopTimeout"] = json!(1);
-    task
-}
-
-/// The two processes of a task's supervisor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Pair {
-    holder: Pid,
-    looping: Pid,
-}
-
-/// The processes whose command line has these words, and their parents.
-fn processes(words: &[&str]) -> Vec<(Pid, Pid)> {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter_map(|pid| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let line: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-        let has = words.iter().all(|word| line.contains(&word.as_bytes()));
-        let parent = has.then(|| parent(pid))??;
-        Some((Pid::from_raw(pid), parent))
-    })
-    .collect()
-}
-
-fn parent(pid: i32) -> Option<Pid> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit(')').next()?.split_ascii_whitespace();
-    let alive = fields.next()? != "Z";
-    alive.then(|| fields.next()?.parse().ok().map(Pid::from_raw))?
-}
-
-/// Holder and loop of a task, if both live.
-fn pair(task: &str) -> Option<Pair> {
-    let all = processes(&["supervise", task]);
-    let looping = all.iter().find(|(_, parent)| all.iter().any(|(pid, _)| pid == parent))?;
-    Some(Pair { holder: looping.1, looping: looping.0 })
-}
-
-fn workers(task: &str) -> Vec<Pid> {
-    processes(&["worker", task]).into_iter().map(|(pid, _)| pid).collect()
-}
-
-fn ended(task: &Task, root: &Root) -> Value {
-    eventually(PATIENCE, "it is STOPPED", || {
-        let record = root.describe(task);
-        (record["lastStatus"] == "STOPPED").then_some(record)
-    })
-}
-
-fn exit_code(record: &Value) -> &Value {
-    &record["containers"][0]["exitCode"]
-}
-
-/// The pid of a task's only container on the host.
-fn init(root: &Root, task: &Task) -> Pid {
-    let text = fs::read(root.path().join(format!("run/tasks/{}/c/web/init.json", task.id))).unwrap();
-    let file: Value = serde_json::from_slice(&text).unwrap();
-    Pid::from_raw(i32::try_from(file["pid"].as_i64().unwrap()).unwrap())
-}
-
-fn exists(pid: Pid) -> bool {
-    parent(pid.as_raw()).is_some()
-}
-
-fn strike(pid: Pid) {
-    kill(pid, Signal::SIGKILL).ok();
-}
-
-/// Kills the loop and waits for the next one that listens; how long that took.
-fn kill_loop(root: &Root, task: &Task) -> Duration {
-    let old = eventually(PATIENCE, "a loop is there", || pair(&task.id));
-    let since = Instant::now();
-    strike(old.looping);
-    eventually_soon("supervision is back", || pair(&task.id).filter(|new| new.looping != old.looping));
-    let control = root.path().join(format!("run/tasks/{}/control.sock", task.id));
-    eventually_soon("it listens", || std::os::unix::net::UnixStream::connect(&control).ok());
-    since.elapsed()
-}
-
-/// As [`eventually`], looking all the time.
-fn eventually_soon<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "still not: {what}");
-        thread::yield_now();
-    }
-}
-
-fn plain_log(root: &Root, task: &Task) -> String {
-    let directory = root.path().join(format!("tasks/{}/logs", task.id));
-    let mut files: Vec<_> = fs::read_dir(directory).unwrap().flatten().map(|entry| entry.path()).collect();
-    // web.log is the newest, web.log.1 the one before
-    files.sort_by_key(|path| std::cmp::Reverse(path.extension().and_then(|end| end.to_str()?.parse::<u32>().ok())));
-    let mut text = String::new();
-    for line in
-        files.iter().flat_map(|path| fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
-    {
-        let mut parts = line.splitn(4, ' ');
-        let [_, stream, tag, message] = [(); 4].map(|()| parts.next().unwrap_or_default());
-        if stream == "stdout" {
-            text.push_str(message);
-            text.push_str(if tag == "F" { "\n" } else { "" });
-        }
-    }
-    text
-}
 
 #[test]
 fn the_exit_code_is_right_after_the_loop_was_killed() {
@@ -232,32 +119,13 @@ fn killed_during_the_start(root: &Root, delay: Duration, victims: impl Fn(&str) 
     });
     if status == "RUNNING" {
         assert_eq!(finished.status.code(), Some(0), "{finished:#?}");
-        let group: Vec<Pid> = copies(root, &id);
+        let group: Vec<Pid> = copies(&id);
         assert_eq!(group.len(), 1, "one copy of the container, not {group:?}");
     } else {
         assert!(status.len() > "STOPPED: ".len(), "{status}");
     }
     root.berth(["rm", "-f", &id]).ok();
     status
-}
-
-/// The first processes of containers of a task: those with pid 1 in a namespace of their own.
-fn copies(root: &Root, id: &str) -> Vec<Pid> {
-    let _ = root;
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let inside = |pid: &i32| {
-        let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        let first = read("status")
-            .lines()
-            .any(|line| line.starts_with("NSpid:") && line.ends_with("\t1") && line.matches('\t').count() > 1);
-        first && read("cgroup").contains(id) && !read("stat").contains(") Z ")
-    };
-    pids.filter(inside).map(Pid::from_raw).collect()
-}
-
-fn tries(name: &str, default: u32) -> u32 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 fn tally(what: &str, results: Vec<String>) {
@@ -394,148 +262,4 @@ fn a_task_is_removed_whichever_process_is_killed_during_its_end() {
             fs::metadata(&directory).is_err_and(|error| error.kind() == io::ErrorKind::NotFound).then_some(())
         });
     }
-}
-
-#[test]
-fn a_task_outlives_the_command_that_started_it() {
-    let root = Root::with_images(&["probe"]);
-    let file = root.file(&sleeper());
-    let running = root.start([std::ffi::OsStr::new("run"), file.as_os_str()]);
-    let id = eventually(PATIENCE, "it runs", || {
-        let tasks = root.berth(["--format", "json", "ps"]).json().to_string();
-        tasks.contains("RUNNING").then(|| root.berth(["ps", "--quiet"]).ok().trim().to_owned())
-    });
-    running.signal(Signal::SIGKILL);
-    assert!(running.wait(PATIENCE).status.code().is_none());
-    assert!(root.berth(["ps"]).ok().contains("RUNNING"));
-    root.berth(["rm", "-f", &id]).ok();
-}
-
-#[test]
-fn a_stop_whose_command_was_killed_is_carried_out() {
-    let root = Root::with_images(&["probe"]);
-    for number in 0..10 {
-        let task = root.run_detached(&definition(&[("web", &["trap", "TERM", "--", "0"])]));
-        let stopping = root.start(["stop", &task.id]);
-        thread::sleep(Duration::from_millis(number));
-        stopping.signal(Signal::SIGKILL);
-        stopping.wait(PATIENCE);
-        root.berth(["stop", &task.id]).ok();
-        assert_eq!(root.describe(&task)["lastStatus"], "STOPPED");
-    }
-}
-
-#[test]
-fn twenty_runs_at_once_get_twenty_addresses() {
-    let root = Root::with_images(&["probe"]);
-    let file = root.file(&sleeper());
-    let args = ["--format", "json", "run", "-d", file.to_str().unwrap()];
-    let running: Vec<_> = (0..20).map(|_| root.start(args)).collect();
-    let answers: Vec<Value> = running.into_iter().map(|running| running.wait(PATIENCE).json()).collect();
-    let listed = root.berth(["--format", "json", "ps"]).json().to_string();
-    let ids: Vec<String> = root.berth(["ps", "--quiet"]).ok().lines().map(str::to_owned).collect();
-    assert_eq!((answers.len(), ids.len()), (20, 20));
-    for id in &ids {
-        let supervisors = processes(&["supervise", id]);
-        assert_eq!(supervisors.len(), 2, "one holder and one loop of {id}: {supervisors:?}");
-        assert_eq!(copies(&root, id).len(), 1);
-    }
-    let addresses: HashSet<&str> =
-        listed.split("privateIPv4Address\",\"value\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    assert_eq!(addresses.len(), 20, "{listed}");
-    let stops: Vec<_> = ids.iter().map(|id| root.start(["stop", id])).collect();
-    stops.into_iter().for_each(|stop| drop(stop.wait(PATIENCE).ok()));
-}
-
-#[test]
-fn a_list_while_tasks_start_gives_no_task_a_second_supervisor() {
-    let root = Root::with_images(&["probe"]);
-    let file = root.file(&sleeper());
-    let running: Vec<_> = (0..6).map(|_| root.start(["run", "-d", file.to_str().unwrap()])).collect();
-    let lists: Vec<_> = (0..20).map(|_| root.start(["ps"])).collect();
-    lists.into_iter().for_each(|list| drop(list.wait(PATIENCE).ok()));
-    running.into_iter().for_each(|running| drop(running.wait(PATIENCE).ok()));
-    for id in root.berth(["ps", "--quiet"]).ok().lines() {
-        assert_eq!((processes(&["supervise", id]).len(), copies(&root, id).len()), (2, 1));
-    }
-}
-
-#[test]
-fn many_stops_of_one_task_all_succeed() {
-    let root = Root::with_images(&["probe"]);
-    let task = root.run_detached(&definition(&[("web", &["trap", "TERM", "--", "0"])]));
-    let stops: Vec<_> = (0..8).map(|_| root.start(["stop", &task.id])).collect();
-    stops.into_iter().for_each(|stop| drop(stop.wait(PATIENCE).ok()));
-    assert_eq!(root.describe(&task)["lastStatus"], "STOPPED");
-}
-
-#[test]
-fn a_task_can_be_stopped_and_removed_while_it_starts() {
-    let root = Root::with_images(&["probe"]);
-    let mut task = definition(&[("web", &["trap", "TERM", "--", "0"])]);
-    // A signal that comes before the program listens is lost on the first process of a pid namespace (pid_namespaces(7)).
-    task["containerDefinitions"][0]["stopTimeout"] = json!(1);
-    let file = root.file(&task);
-    for number in 0..30 {
-        let verb: &[&str] = if number % 2 == 0 { &["stop"] } else { &["rm", "-f"] };
-        let running = root.start(["run", "-d", file.to_str().unwrap()]);
-        let id = eventually_soon("it is committed", || {
-            let id = root.berth(["ps", "--quiet"]).ok().trim().to_owned();
-            (!id.is_empty()).then_some(id)
-        });
-        thread::sleep(Duration::from_millis(number));
-        root.berth(verb.iter().copied().chain([&*id])).ok();
-        running.wait(PATIENCE);
-        assert_eq!(root.berth(["ps", "--quiet"]).ok(), "");
-    }
-}
-
-#[test]
-fn a_flooding_container_can_be_stopped() {
-    let root = Root::with_images(&["probe"]);
-    let task = root.run_detached(&definition(&[("web", &["flood", "1000000000000"])]));
-    thread::sleep(Duration::from_millis(200));
-    let since = Instant::now();
-    root.berth(["rm", "-f", &task.id]).ok();
-    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
-}
-
-#[test]
-fn an_idle_task_wakes_nobody() {
-    let root = Root::with_images(&["probe"]);
-    let task = root.run_detached(&sleeper());
-    let pair = pair(&task.id).unwrap();
-    let switches = |pid: Pid| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let lines = status.lines().filter_map(|line| line.split_once("ctxt_switches:"));
-        lines.map(|(_, count)| count.trim().parse::<u64>().unwrap()).sum::<u64>()
-    };
-    thread::sleep(Duration::from_millis(1000)); // freed memory goes back once, after a while
-    let before = (switches(pair.holder), switches(pair.looping));
-    thread::sleep(Duration::from_secs(2));
-    assert_eq!((switches(pair.holder), switches(pair.looping)), before);
-}
-
-#[test]
-fn a_store_that_cannot_be_read_is_an_error_and_no_harm_to_what_runs() {
-    let root = Root::with_images(&["probe"]);
-    let task = root.run_detached(&definition(&[("web", &["trap", "TERM", "--", "5"])]));
-    let pid = init(&root, &task);
-    let path = |name: &str| root.path().join(name);
-    let files = ["store.db", "store.db-wal", "store.db-shm"];
-    files.iter().for_each(|file| drop(fs::rename(path(file), path(&format!("{file}.kept")))));
-    for garbage in [&b"this is no database, and long enough to be looked at: "[..], &[0xff; 8192][..]] {
-        fs::write(path("store.db"), garbage).unwrap();
-        let failed = root.berth(["ps"]);
-        assert_eq!(failed.code(), 1, "{failed:#?}");
-        assert!(failed.stderr.contains("store.db"), "{}", failed.stderr);
-    }
-    let old = pair(&task.id).unwrap();
-    strike(old.looping);
-    thread::sleep(Duration::from_millis(100));
-    assert!(exists(pid), "the container runs on");
-    files.iter().for_each(|file| drop(fs::remove_file(path(file))));
-    files.iter().for_each(|file| drop(fs::rename(path(&format!("{file}.kept")), path(file))));
-    root.stop(&task);
-    assert_eq!(exit_code(&ended(&task, &root)), &json!(5));
 }

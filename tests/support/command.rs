@@ -50,9 +50,14 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts a program with nothing on standard input.
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::reading(command, Stdio::null())
+    }
+
+    /// Starts a program that reads this.
+    pub(crate) fn reading(mut command: Command, input: impl Into<Stdio>) -> Self {
         let what = format!("{command:?}");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let since = Instant::now();
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{what}: {error}"));
         let stdout = drain(child.stdout.take().expect("it is piped"));

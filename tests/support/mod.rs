@@ -5,7 +5,11 @@ pub(crate) mod command;
 pub(crate) mod derived;
 pub(crate) mod leaks;
 mod nft;
+pub(crate) mod registry;
+pub(crate) mod relay;
 pub(crate) mod root;
+pub(crate) mod supervised;
+pub(crate) mod tree;
 
 use std::io::Write;
 use std::path::PathBuf;

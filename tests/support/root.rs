@@ -16,6 +16,8 @@ use super::{binary, eventually, fixture};
 const CALL: Duration = Duration::from_secs(60);
 /// How long the kernel may take to finish what was left to it: it frees network namespaces in batches.
 const CLEANUP: Duration = Duration::from_secs(10);
+/// What stands between a host and its registries.
+const PROXIES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 
 /// A private root. At its end what still runs is stopped, and nothing may be left of it on the host.
 pub(crate) struct Root {
@@ -65,6 +67,11 @@ impl Root {
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(binary());
         command.arg("--root").arg(self.path()).args(args);
+        // no credentials and no proxies but the test's own
+        for name in PROXIES.iter().chain(&["REGISTRY_AUTH_FILE"]) {
+            command.env_remove(name).env_remove(name.to_lowercase());
+        }
+        command.env("DOCKER_CONFIG", self.path().join("docker")).env("XDG_RUNTIME_DIR", self.path().join("run-user"));
         command
     }
 
@@ -91,9 +98,17 @@ impl Root {
         self.berth([OsStr::new("run"), self.file(definition).as_os_str()])
     }
 
-    /// `berth run -d`: the ECS Task as it was answered.
+    /// `berth run -d`: the ECS Task as it was answered. The probes of it that wait for signals do so when this returns: a
+    /// signal that comes earlier is lost, because the first process of a PID namespace has no default actions (kill(2)).
     pub(crate) fn run_detached(&self, definition: &Value) -> Task {
-        self.run_file(&self.file(definition))
+        let task = self.run_file(&self.file(definition));
+        for container in definition["containerDefinitions"].as_array().into_iter().flatten() {
+            if ["trap", "ignore"].iter().any(|verb| container["command"][0] == *verb) {
+                let name = container["name"].as_str().expect("a container has a name");
+                self.until_written(&task, name, "ready");
+            }
+        }
+        task
     }
 
     /// `berth run -d` of a file.

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::Failure;
-use crate::host::{CGROUP, run};
+use bench::Failure;
+use bench::host::{CGROUP, run};
 
 /// What `CMD` is in every image and bundle.
 pub const STAMP: [&str; 2] = ["/probe", "stamp"];

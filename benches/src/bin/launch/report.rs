@@ -1,23 +1,16 @@
 //! Tables for people, and the same figures as JSON.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::Failure;
 use crate::berth::Standing;
-use crate::measure::{Results, percentile};
+use crate::samples::Results;
+use bench::Failure;
+use bench::measure::percentile;
 
 /// The case that ratios are to.
 const BASE: &str = "crun";
-
-/// Date, machine, versions.
-pub fn machine(facts: &[(&str, String)]) {
-    for (name, value) in facts {
-        println!("{name:8} {value}");
-    }
-}
 
 /// The launch table.
 pub fn launches(results: &[Results], notes: &[String]) {
@@ -97,10 +90,5 @@ pub fn save(
         "startedSeconds": standing.started,
         "notes": notes,
     });
-    fs::create_dir_all(directory)?;
-    let (new, path) = (directory.join("launch.json.new"), directory.join("launch.json"));
-    fs::write(&new, serde_json::to_string_pretty(&whole)? + "\n")?;
-    fs::rename(&new, &path)?;
-    println!("\nevery sample: {}", path.display());
-    Ok(())
+    bench::save(directory, "launch", &whole)
 }

@@ -1,4 +1,4 @@
-//! `make bench`: what a launch costs with berth and with its neighbours, side by side in one run.
+//! `make bench-launch`: what a launch costs with berth and with its neighbours, side by side in one run.
 //!
 //! The ratios are the claim, not the milliseconds: the cases take turns, each round starts with another one, and an
 //! idle gap stands before every sample (a person or a scheduler that starts one task; back to back, one case would
@@ -8,19 +8,14 @@
 
 mod berth;
 mod bundle;
-mod host;
-mod measure;
 mod neighbours;
 mod report;
+mod samples;
 
-use std::error::Error;
-use std::path::Path;
 use std::process::Command;
 
-use measure::Pace;
-
-/// Anything that went wrong, with what it was about in its text.
-type Failure = Box<dyn Error>;
+use bench::measure::Pace;
+use bench::{Failure, host, setting, top};
 
 /// One way to run the same program: its name, and the command that runs it once.
 struct Case {
@@ -29,17 +24,10 @@ struct Case {
     command: Box<dyn Fn(usize) -> Command>,
 }
 
-fn setting(name: &str, default: usize) -> Result<usize, Failure> {
-    match std::env::var(name) {
-        Ok(text) => Ok(text.parse().map_err(|_| format!("{name}={text} is not a number"))?),
-        Err(_) => Ok(default),
-    }
-}
-
 fn main() -> Result<(), Failure> {
     let (samples, idle) = (setting("N", 100)?.max(1), setting("IDLE", 100)?);
     let pace = Pace::new(setting("GAP", 60)?, setting("QUIET", 300)?);
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let top = top()?;
     let layout = top.join("target/fixtures/probe");
     host::isolate()?;
     let scratch = host::Scratch::new()?;
@@ -62,8 +50,8 @@ fn main() -> Result<(), Failure> {
         }
     }
     let machine = host::machine();
-    report::machine(&machine);
-    let results = measure::round_robin(&cases, samples, &pace);
+    host::print(&machine);
+    let results = samples::round_robin(&cases, samples, &pace);
     notes.extend(pace.note());
     report::launches(&results, &notes);
     drop(docker);

@@ -13,10 +13,16 @@ use crate::Failure;
 /// The cgroup that all neighbours work below.
 pub const CGROUP: &str = "berth-bench";
 
-/// Moves this process, and with it all that it starts, into namespaces of its own.
+/// Moves this process, and with it all that it starts, into a mount namespace of its own.
+pub fn isolate_mounts() -> Result<(), Failure> {
+    unshare(CloneFlags::CLONE_NEWNS).map_err(|error| format!("unshare: {error}"))?;
+    Ok(mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?)
+}
+
+/// The same, with a network namespace.
 pub fn isolate() -> Result<(), Failure> {
-    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET).map_err(|error| format!("unshare: {error}"))?;
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+    isolate_mounts()?;
+    unshare(CloneFlags::CLONE_NEWNET).map_err(|error| format!("unshare: {error}"))?;
     // crun 1.8 refuses a host with both kinds of cgroups, so none of the tools sees the empty second one
     let hybrid = Path::new("/sys/fs/cgroup/unified");
     if hybrid.join("cgroup.procs").exists() {
@@ -85,6 +91,34 @@ pub fn run(command: &mut Command) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// Settings of podman, by environment, with which it keeps all that it has below a directory.
+pub fn podman_settings(home: &Path) -> Result<[(&'static str, PathBuf); 2], Failure> {
+    fs::create_dir_all(home)?;
+    let at = |name: &str| home.join(name).display().to_string();
+    // limits on open files that a small machine may grant; no journal; nothing outside the directory
+    let config = format!(
+        "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n\
+         [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"crun\"\ntmp_dir = \"{}\"\n\
+         [network]\nnetwork_backend = \"netavark\"\nnetwork_config_dir = \"{}\"\n",
+        at("tmp"),
+        at("networks"),
+    );
+    let storage =
+        format!("[storage]\ndriver = \"overlay\"\nrunroot = \"{}\"\ngraphroot = \"{}\"\n", at("run"), at("graph"));
+    let files = [("CONTAINERS_CONF", "containers.conf", config), ("CONTAINERS_STORAGE_CONF", "storage.conf", storage)];
+    for (_, name, text) in &files {
+        fs::write(home.join(name), text)?;
+    }
+    Ok(files.map(|(variable, name, _)| (variable, home.join(name))))
+}
+
+/// Prints them.
+pub fn print(facts: &[(&str, String)]) {
+    for (name, value) in facts {
+        println!("{name:8} {value}");
+    }
+}
+
 /// Date, machine and versions, as name and value.
 pub fn machine() -> Vec<(&'static str, String)> {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
@@ -106,10 +140,8 @@ pub fn machine() -> Vec<(&'static str, String)> {
         ("kernel", format!("{}, cgroup {layout}", release.trim())),
         ("load", read("/proc/loadavg").trim().to_owned()),
     ];
-    let tools: [(&str, &[&str]); 4] =
-        [("crun", &["--version"]), ("runc", &["--version"]), ("podman", &["--version"]), ("dockerd", &["--version"])];
-    for (tool, args) in tools {
-        facts.extend(version(tool, args).map(|version| (tool, version)));
+    for tool in ["crun", "runc", "podman", "dockerd", "skopeo"] {
+        facts.extend(version(tool, &["--version"]).map(|version| (tool, version)));
     }
     facts
 }

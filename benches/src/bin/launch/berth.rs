@@ -7,9 +7,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::host::run;
-use crate::measure::{Pace, ms, now};
-use crate::{Case, Failure};
+use crate::Case;
+use bench::Failure;
+use bench::host::run;
+use bench::measure::{Pace, ms, now};
 
 /// How often a listing is timed.
 const LISTINGS: usize = 30;

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::Case;
 use crate::bundle::{Bundle, STAMP};
-use crate::host::{CGROUP, has, run};
-use crate::{Case, Failure};
+use bench::Failure;
+use bench::host::{CGROUP, has, podman_settings, run};
 
 /// The task's limits as the clients spell them.
 const LIMITS: [&str; 4] = ["--cpus", "0.25", "--memory", "512m"];
@@ -38,26 +39,10 @@ pub fn podman(layer: &Path, scratch: &Path) -> Result<Case, Failure> {
     if !has("podman") {
         return Err("podman is not installed".into());
     }
-    let home = scratch.join("podman");
-    fs::create_dir_all(&home)?;
-    let at = |name: &str| home.join(name).display().to_string();
-    // limits on open files that a small machine may grant; no journal; nothing outside the scratch directory
-    let config = format!(
-        "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n\
-         [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"crun\"\ntmp_dir = \"{}\"\n\
-         [network]\nnetwork_backend = \"netavark\"\nnetwork_config_dir = \"{}\"\n",
-        at("tmp"),
-        at("networks"),
-    );
-    let storage =
-        format!("[storage]\ndriver = \"overlay\"\nrunroot = \"{}\"\ngraphroot = \"{}\"\n", at("run"), at("graph"));
-    fs::write(home.join("containers.conf"), config)?;
-    fs::write(home.join("storage.conf"), storage)?;
+    let settings = podman_settings(&scratch.join("podman"))?;
     let podman = move || {
         let mut command = Command::new("podman");
-        command.env("CONTAINERS_CONF", home.join("containers.conf"));
-        command.env("CONTAINERS_STORAGE_CONF", home.join("storage.conf"));
-        command.arg("--log-level=error");
+        command.envs(settings.clone()).arg("--log-level=error");
         command
     };
     run(podman().arg("import").arg(layer).arg(IMAGE))?;
