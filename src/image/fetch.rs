@@ -39,7 +39,7 @@ pub struct Fetch {
 /// Where it comes from.
 enum From {
     Registry {
-        repository: Repository,
+        repository: Box<Repository>,
         request: PullRequest,
     },
     /// A file or directory.
@@ -61,7 +61,7 @@ impl Fetch {
         let from = match (job, source) {
             (Job::Pull(request), _) => {
                 let tell = Arc::clone(&tell);
-                let repository = Repository::new(&request, move |progress| tell(progress))?;
+                let repository = Repository::new(&request, move |progress| tell(progress))?.into();
                 From::Registry { repository, request }
             }
             (Job::Import { path, name }, Some(file)) => From::File { file, path, name },

@@ -288,6 +288,47 @@ mod tests {
         is(unpacked(&damaged, |layer| layer.digest = digest, id), |e| matches!(e, LayerError::Digest { .. }));
     }
 
+    #[test]
+    fn a_blob_longer_than_the_manifest_says_is_refused() {
+        let layer = Tar::default().file("a", "content").end();
+        let (result, _) = unpacked(&[&gzip(&layer)[..], b"x"].concat(), |blob| blob.size -= 1, Digest::of(&layer));
+        assert!(matches!(result, Err(LayerError::Digest { .. } | LayerError::Longer(_))));
+        let (result, _) = unpacked(
+            &[&layer[..], &[0; 10]].concat(),
+            |blob| {
+                (blob.size, blob.digest) = (layer.len() as u64, Digest::of(&layer));
+            },
+            Digest::of(&layer),
+        );
+        assert!(matches!(result, Err(LayerError::Longer(_))));
+    }
+
+    #[test]
+    fn what_the_blobs_reader_says_is_what_one_is_told() {
+        struct Cut;
+        impl Read for Cut {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("the registry went away"))
+            }
+        }
+        let layer = Tar::default().file("a", &"x".repeat(1 << 20)).end();
+        for part in [0, 1, 600, 1 << 19] {
+            for blob in [&layer[..part], &gzip(&layer)[..part.min(500)]] {
+                let described =
+                    LayerBlob { name: "blob".into(), digest: other_digest(), size: 1 << 21, diff_id: other_digest() };
+                let dir = tempfile::tempdir().unwrap();
+                let root = File::open(dir.path()).unwrap().into();
+                let settle = tempfile::tempfile().unwrap();
+                let error = unpack_layer(blob.chain(Cut), &described, Position::Lowest, root, settle, &SMALL, &|_| {});
+                let error = error.unwrap_err();
+                assert!(
+                    matches!(&error, LayerError::Read(e) if e.to_string() == "the registry went away"),
+                    "{error:?}"
+                );
+            }
+        }
+    }
+
     fn other_digest() -> Digest {
         Digest::of(b"other")
     }

@@ -11,11 +11,17 @@ use super::request::FailureKind;
 /// A registry's failure. It speaks for itself: its words are those that ECS shows.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct Unavailable(#[from] RegistryError);
+pub struct Unavailable(Box<RegistryError>);
 
 impl Unavailable {
     pub(crate) fn kind(&self) -> FailureKind {
         self.0.kind()
+    }
+}
+
+impl From<RegistryError> for Unavailable {
+    fn from(error: RegistryError) -> Self {
+        Self(error.into())
     }
 }
 

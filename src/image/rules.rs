@@ -35,7 +35,7 @@ pub(crate) const PATH_MAX: usize = 4095;
 /// The longest name, in bytes: Linux's NAME_MAX.
 const NAME_MAX: usize = 255;
 /// The most extended attributes of one entry.
-const XATTRS_MAX: usize = 64;
+pub(crate) const XATTRS_MAX: usize = 64;
 /// The longest value of an extended attribute, in bytes: Linux's XATTR_SIZE_MAX.
 const XATTR_VALUE_MAX: usize = 65536;
 

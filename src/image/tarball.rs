@@ -7,6 +7,8 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
 use tar::Header;
 
+use super::rules::XATTRS_MAX;
+
 /// A tar block, in bytes.
 const BLOCK: u64 = 512;
 /// The most that the extended headers of one entry may hold together, in bytes.
@@ -285,7 +287,9 @@ impl Extended {
             b"mtime" => self.mtime = given.map(time).map(|time| time.ok_or(())).transpose().ok()?,
             _ if key.starts_with(b"GNU.sparse.") => self.sparse = true,
             _ => {
-                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                // One more than an entry may have is enough to refuse it, and all of them would be searched each time.
+                let room = self.xattrs.len() <= XATTRS_MAX;
+                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.").filter(|_| room) {
                     self.xattrs.retain(|(known, _)| known != name);
                     self.xattrs.push((name.to_vec(), value.to_vec()));
                 }

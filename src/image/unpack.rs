@@ -326,3 +326,66 @@ fn owners(entry: &Entry) -> Result<(Uid, Gid), Rule> {
 fn mtime(entry: &Entry) -> TimeSpec {
     TimeSpec::new(entry.mtime.0, entry.mtime.1.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek};
+
+    use super::super::testing::Tar;
+    use super::*;
+
+    /// Unpacks a layer and gives the list of what is left to do.
+    fn listed(layer: &[u8], position: Position, limits: &Limits) -> Result<String, UnpackError> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut list = tempfile::tempfile().unwrap();
+        let root = File::open(dir.path()).unwrap().into();
+        unpack(layer, root, position, list.try_clone().unwrap(), limits)?;
+        let mut text = String::new();
+        list.rewind().unwrap();
+        list.read_to_string(&mut text).unwrap();
+        Ok(text.replace('\0', "\n"))
+    }
+
+    #[test]
+    fn what_an_entry_says_of_an_implied_directory_comes_after_it_on_the_list() {
+        let layer = Tar::default().dir("before").file("a/b/f", "x").dir("a/b").file("a/g", "x").end();
+        let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
+        let list = listed(&layer, Position::Above, &Limits::default()).unwrap();
+        assert_eq!(list, format!("i a\ni a/b\ne {uid} {gid} 493 a/b\n"));
+    }
+
+    #[test]
+    fn what_came_through_a_link_has_its_real_name_on_the_list() {
+        let layer = Tar::default().dir("d").symlink("l", "/d/../d").file("l/e/f", "x").file("l/.wh..wh..opq", "").end();
+        assert_eq!(listed(&layer, Position::Above, &Limits::default()).unwrap(), "i d/e\no d\n");
+    }
+
+    #[test]
+    fn an_opaque_directory_is_on_the_list_once_while_it_is_worked_in() {
+        let opaque = |tar: Tar| tar.file("d/.wh..wh..opq", "");
+        let layer = (0..100).fold(Tar::default().dir("d"), |tar, _| opaque(tar));
+        assert_eq!(listed(&layer.end(), Position::Above, &Limits::default()).unwrap(), "o d\n");
+    }
+
+    #[test]
+    fn what_takes_the_place_of_something_hides_what_is_below() {
+        let layer =
+            Tar::default().file(".wh.a", "").file("a/f", "x").file("b", "x").dir("b").dir("c").file(".wh.c", "");
+        let list = listed(&layer.end(), Position::Above, &Limits::default()).unwrap();
+        let hidden: Vec<_> = list.lines().filter(|line| !line.starts_with("e ")).collect();
+        assert_eq!(hidden, ["o a", "o b", "o c"]);
+    }
+
+    #[test]
+    fn the_lowest_layer_leaves_nothing_to_do() {
+        let layer = Tar::default().file("a/f", "x").file("a/.wh..wh..opq", "").dir("a").end();
+        assert_eq!(listed(&layer, Position::Lowest, &Limits::default()).unwrap(), "");
+    }
+
+    #[test]
+    fn a_list_over_its_limit_ends_the_layer() {
+        let layer = (0..100).fold(Tar::default(), |tar, at| tar.file(&format!("{at}/f"), "")).end();
+        let error = listed(&layer, Position::Above, &Limits { settle: 300, ..Limits::default() }).unwrap_err();
+        assert!(matches!(error, UnpackError::List(ListError::TooLong(300))), "{error:?}");
+    }
+}

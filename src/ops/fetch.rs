@@ -85,7 +85,9 @@ fn worker(
         (Some(Said::Staged(staged)), _) => Ok(staged),
         (Some(Said::Failed(failure)), _) => Err(OpsError::Fetch(failure)),
         (Some(Said::Progress(_)) | None, Exit::Signal(signal)) => {
-            Err(failed(io::Error::other(format!("it was killed by signal {signal}"))))
+            let name =
+                Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string());
+            Err(failed(io::Error::other(format!("it was ended by {name}"))))
         }
         (Some(Said::Progress(_)) | None, Exit::Code(code)) => {
             Err(failed(io::Error::other(format!("it ended with code {code} and said nothing"))))
@@ -128,4 +130,35 @@ fn end_of(worker: Pid) -> io::Result<Exit> {
     };
     child::reap(worker)?;
     ended.map(|ended| ended.exit).ok_or_else(|| io::Error::other("it has not ended"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// What is heard of a worker that says this, and how often it told of progress.
+    fn heard(text: &str) -> (io::Result<Option<Said>>, usize) {
+        let (said, theirs) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
+        File::from(theirs).write_all(text.as_bytes()).unwrap();
+        let mut steps = 0;
+        (listen(said, &mut |_| steps += 1), steps)
+    }
+
+    const STEP: &str = "{\"progress\":{\"event\":\"present\",\"layer\":0}}\n";
+
+    #[test]
+    fn a_worker_is_heard_until_its_last_word() {
+        let (said, steps) = heard(&format!("{STEP}{STEP}{{\"staged\":[]}}\n{STEP}"));
+        assert!(matches!(said, Ok(Some(Said::Staged(staged))) if staged.is_empty()));
+        assert_eq!(steps, 2);
+    }
+
+    #[test]
+    fn a_worker_that_ends_in_the_middle_had_no_last_word() {
+        assert!(matches!(heard(STEP), (Ok(None), 1)));
+        assert!(heard(&format!("{STEP}{{\"stag")).0.is_err());
+        assert!(heard("running 1 test\n").0.is_err());
+    }
 }

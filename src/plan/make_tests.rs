@@ -78,7 +78,7 @@ fn place<'a>(layout: &'a Layout, vpc: &'a Vpc) -> Place<'a> {
 
 #[test]
 fn a_task_without_images_has_a_plan_for_its_record() {
-    let text = r#"{"family": "f", "containerDefinitions": [{"name": "a", "image": "x", "memory": 64, "user": "app"}]}"#;
+    let text = r#"{"family": "f", "networkMode": "awsvpc", "containerDefinitions": [{"name": "a", "image": "x", "memory": 64, "user": "app"}]}"#;
     let parsed = crate::validate::parse(text, crate::validate::Strictness::Lenient);
     let (definition, _) = crate::validate::validate(parsed).unwrap();
     let (layout, vpc) = (Layout::system(), Vpc::default_in(Vpc::candidates()[0], "eu-west-1"));

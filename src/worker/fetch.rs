@@ -58,7 +58,7 @@ pub fn run() -> io::Result<()> {
         Job::Import { .. } => Some(inherited_source()),
     };
     let tell: Tell = Arc::new(|progress| {
-        // Whoever listened is gone, and so are we: by SIGPIPE, or by the signal that ends us with our parent.
+        // If nobody listens any more our parent is gone, and the signal that ends us with it is on its way.
         let _ = say(&Said::Progress(progress));
     });
     say(&match fetch(order, source, tell)? {

@@ -154,8 +154,9 @@ impl Reply {
         let body = usize::try_from(at).ok().and_then(|at| self.body.get(at..)).unwrap_or_default();
         let left = (self.body.len() as u64).saturating_add(self.zeros).saturating_sub(at);
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(most);
-        let mut piece = body[..body.len().min(most)].to_vec();
-        piece.resize(most, 0);
+        let mut piece = vec![0; most];
+        let length = body.len().min(most);
+        piece[..length].copy_from_slice(&body[..length]);
         piece
     }
 

@@ -61,6 +61,24 @@ fn removing_needs_tasks_or_the_stopped_ones() {
 }
 
 #[test]
+fn images_are_pulled_by_name_and_for_this_host_alone() {
+    let Ok(Command::Image(Image::Pull(pull))) = parse("berth image pull -q nginx redis:7") else { panic!() };
+    assert!(pull.quiet && pull.images == ["nginx", "redis:7"]);
+    assert_eq!(refused("berth image pull"), ErrorKind::MissingRequiredArgument);
+    assert_eq!(refused("berth image pull --platform linux/arm64 nginx"), ErrorKind::UnknownArgument);
+}
+
+#[test]
+fn a_password_is_typed_or_read_and_never_an_argument() {
+    let Ok(Command::Image(Image::Login(login))) = parse("berth image login -u me --password-stdin ghcr.io") else {
+        panic!()
+    };
+    assert!(login.password_stdin && login.username.as_deref() == Some("me") && login.registry == "ghcr.io");
+    assert_eq!(refused("berth image login --password-stdin ghcr.io"), ErrorKind::MissingRequiredArgument);
+    assert_eq!(refused("berth image login -u me -p secret ghcr.io"), ErrorKind::UnknownArgument);
+}
+
+#[test]
 fn a_task_that_cannot_be_one_is_refused_at_once() {
     assert_eq!(refused("berth stop web"), ErrorKind::ValueValidation);
 }

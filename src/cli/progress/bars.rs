@@ -13,6 +13,9 @@ use crate::ops::Progress;
 /// How often a second the terminal is written to, at most.
 const DRAWS: u8 = 10;
 
+/// A layer of which there is only something to say.
+const WORDS: &str = "  {prefix} {wide_msg}";
+
 /// The bars of all images.
 pub(in crate::cli) struct Bars {
     all: MultiProgress,
@@ -41,7 +44,7 @@ impl Bars {
     /// Moves the bars.
     pub(super) fn show(&mut self, image: &str, progress: &Progress) {
         let known = self.images.entry(image.to_owned()).or_insert_with(|| {
-            let head = self.all.add(ProgressBar::no_length().with_style(style("{prefix}: {msg}")));
+            let head = self.all.add(ProgressBar::no_length().with_style(style("{prefix}: {wide_msg}")));
             head.set_prefix(plain(image).into_owned());
             ImageBars { head, layers: Vec::new() }
         });
@@ -57,7 +60,7 @@ impl Bars {
                 let mut last = known.layers.last().unwrap_or(&known.head).clone();
                 known.layers.drain(..).filter(|bar| !bar.is_finished()).for_each(|bar| bar.abandon());
                 for layer in layers {
-                    let bar = ProgressBar::new(layer.size).with_style(style("  {prefix} {msg}"));
+                    let bar = ProgressBar::new(layer.size).with_style(style(WORDS));
                     last = self.all.insert_after(&last, bar);
                     last.set_prefix(short(&layer.digest));
                     last.set_message("waiting");
@@ -75,7 +78,7 @@ impl Bars {
 impl ImageBars {
     fn say(&self, layer: usize, what: &'static str) {
         if let Some(bar) = self.layers.get(layer) {
-            bar.set_style(style("  {prefix} {msg}"));
+            bar.set_style(style(WORDS));
             bar.set_message(what);
         }
     }
@@ -84,7 +87,7 @@ impl ImageBars {
         let Some(bar) = self.layers.get(layer) else { return };
         if bar.position() == 0 {
             bar.set_style(
-                style("  {prefix} [{bar:24}] {bytes:>10} of {total_bytes}  {bytes_per_sec}  {eta} left")
+                style("  {prefix} [{bar:16}] {bytes:>10}/{total_bytes:<10} {bytes_per_sec:>11} {eta:>4} left")
                     .progress_chars("=> "),
             );
             bar.reset_elapsed();
@@ -94,7 +97,7 @@ impl ImageBars {
 
     fn over(&self, layer: usize, what: String) {
         if let Some(bar) = self.layers.get(layer) {
-            bar.set_style(style("  {prefix} {msg}"));
+            bar.set_style(style(WORDS));
             bar.finish_with_message(what);
         }
     }

@@ -20,7 +20,7 @@ impl Blobs<'_> {
     pub(super) fn open<'a>(&'a self, layer: &LayerBlob, cancelled: &'a AtomicBool) -> Result<Bytes<'a>, FetchError> {
         let from = match self {
             Self::Source(source) => From::Source(source.blob(&layer.name)?),
-            Self::Registry(repository) => From::Registry(repository.blob(&layer.digest, layer.size)?),
+            Self::Registry(repository) => From::Registry(repository.blob(&layer.digest, layer.size)?.into()),
         };
         Ok(Bytes { from, cancelled })
     }
@@ -34,7 +34,7 @@ pub(super) struct Bytes<'a> {
 
 enum From<'a> {
     Source(source::Blob),
-    Registry(registry::Blob<'a>),
+    Registry(Box<registry::Blob<'a>>),
 }
 
 impl Bytes<'_> {

@@ -126,10 +126,11 @@ pub enum FetchError {
 
 impl FetchError {
     fn kind(&self) -> FailureKind {
-        if no_space(self) {
-            return FailureKind::Space;
-        }
         match self {
+            Self::Layer { source, .. } if source.is_full() => FailureKind::Space,
+            Self::Staging { source, .. } | Self::Source(SourceError::Spool { source, .. }) if is_full(source) => {
+                FailureKind::Space
+            }
             Self::Source(_) | Self::NoName(_) | Self::BadName { .. } | Self::OneName { .. } => FailureKind::Source,
             Self::Registry(source) => source.kind(),
             Self::Manifest { source, .. } => source.kind(),
@@ -162,15 +163,7 @@ fn chain(error: &dyn Error) -> String {
     }
 }
 
-/// Whether the file system was full, or its owner's share of it.
-fn no_space(error: &(dyn Error + 'static)) -> bool {
-    let full = |code: i32| matches!(Errno::from_raw(code), Errno::ENOSPC | Errno::EDQUOT);
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.downcast_ref().and_then(io::Error::raw_os_error).is_some_and(full) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+/// Whether the file system is full, or somebody's share of it.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENOSPC | Errno::EDQUOT))
 }

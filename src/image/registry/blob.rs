@@ -142,7 +142,11 @@ impl<'a> Blob<'a> {
         self.fresh = 0;
         let told = self.repository.told();
         let (digest, retries) = (self.digest, &mut self.retries);
-        retries.again(error, told).map_err(|source| RegistryError::Copy { digest, retries: retries.count(), source })
+        retries.again(error, told).map_err(|source| RegistryError::Copy {
+            digest,
+            retries: retries.count(),
+            source: Box::new(source),
+        })
     }
 }
 

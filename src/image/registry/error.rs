@@ -43,7 +43,7 @@ pub(crate) enum RegistryError {
         reference: String,
         retries: u32,
         #[source]
-        source: RequestError,
+        source: Box<RequestError>,
     },
     /// The registry itself, of which nothing is wanted but a yes.
     #[error(transparent)]
@@ -54,7 +54,7 @@ pub(crate) enum RegistryError {
         digest: Digest,
         retries: u32,
         #[source]
-        source: RequestError,
+        source: Box<RequestError>,
     },
 }
 
@@ -249,7 +249,8 @@ impl RequestError {
 
     /// Whether the request that failed was to the server itself, not to where it led.
     fn is_of(&self, server: &Server) -> bool {
-        matches!(self, Self::Do { url, .. } if url.starts_with(server.base().to_string().trim_end_matches('/')))
+        let base = format!("{}/", server.base().to_string().trim_end_matches('/'));
+        matches!(self, Self::Do { url, .. } if url.starts_with(&base))
     }
 
     /// The seconds that the server asks to wait.

@@ -15,7 +15,13 @@ use crate::image::request::{Endpoint, Proxies};
 /// The registry did not say yes.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct LoginError(#[from] RegistryError);
+pub struct LoginError(Box<RegistryError>);
+
+impl From<RegistryError> for LoginError {
+    fn from(error: RegistryError) -> Self {
+        Self(Box::new(error))
+    }
+}
 
 /// Asks the first endpoint that answers. Reads what it needs of the host (resolv.conf, hosts, certificate authorities).
 pub fn check_login(endpoints: &[Endpoint], proxies: &Proxies, local_hosts: &[String]) -> Result<(), LoginError> {

@@ -98,12 +98,12 @@ impl Repository {
 
     /// A manifest by digest (from an index), verified. `size` is its descriptor's: not one byte more is read.
     pub(crate) fn manifest_by_digest(&self, digest: &Digest, size: u64) -> Result<Document, RegistryError> {
-        self.copied(digest, &format!("manifests/{digest}"), vec![accept()], size)
+        self.copied(digest, &format!("manifests/{digest}"), &[accept()], size)
     }
 
     /// A small blob whole (the configuration), verified.
     pub(crate) fn small_blob(&self, digest: &Digest, size: u64) -> Result<Vec<u8>, RegistryError> {
-        self.copied(digest, &format!("blobs/{digest}"), Vec::new(), size).map(|document| document.bytes)
+        self.copied(digest, &format!("blobs/{digest}"), &[], size).map(|document| document.bytes)
     }
 
     /// A blob as a stream of exactly `size` bytes, resumed by range after a cut. Its digest is verified by who reads it.
@@ -140,7 +140,7 @@ impl Repository {
             let answer = self.each(|server| {
                 let (reference, endpoint) = (self.reference.clone(), server.name().to_owned());
                 (self.told)(Progress::Resolving { reference, endpoint });
-                ask(server, self.limit())
+                ask(server, self.limit(&retries))
             });
             let error = match answer {
                 Ok((at, value)) => {
@@ -152,7 +152,7 @@ impl Repository {
             retries.again(error, &self.told).map_err(|source| RegistryError::Resolve {
                 reference: self.reference.full(),
                 retries: retries.count(),
-                source,
+                source: Box::new(source),
             })?;
         }
     }
@@ -162,18 +162,18 @@ impl Repository {
         &self,
         digest: &Digest,
         path: &str,
-        headers: Vec<(&'static str, String)>,
+        headers: &[(&'static str, String)],
         size: u64,
     ) -> Result<Document, RegistryError> {
         let what = digest.to_string();
         let mut retries = self.retries();
-        let failed = |retries, source| RegistryError::Copy { digest: *digest, retries, source };
+        let failed = |retries, source| RegistryError::Copy { digest: *digest, retries, source: Box::new(source) };
         if size > MANIFEST_MAX {
             return Err(failed(0, RequestError::TooLarge { what, limit: MANIFEST_MAX }));
         }
         loop {
             let answer = self.each(|server| {
-                let ask = Ask { verb: Verb::Get, headers: headers.clone(), limit: self.limit() };
+                let ask = Ask { verb: Verb::Get, headers: headers.to_vec(), limit: self.limit(&retries) };
                 let answer = found(server.ask(path, &ask)?, &what)?;
                 Document::read(answer, &what, size)?.sized(&what, size)?.verified(&what, digest)
             });
@@ -186,8 +186,9 @@ impl Repository {
 
     /// One attempt's time. All attempts together have it once for each endpoint, so that a dead mirror takes none of the
     /// registry's.
-    fn limit(&self) -> Limit {
-        Limit::Until(Instant::now() + self.timing.document)
+    fn limit(&self, retries: &Retries) -> Limit {
+        let own = Instant::now() + self.timing.document;
+        Limit::Until(retries.end().map_or(own, |end| own.min(end)))
     }
 
     fn retries(&self) -> Retries {

@@ -7,10 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use tokio::runtime::{Builder, Runtime};
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -50,12 +50,16 @@ struct Inner {
 impl Names {
     /// Reads resolv.conf and the hosts file. Without a resolv.conf the hosts file is all that there is.
     pub(super) fn new() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let entered = runtime.enter();
-        let mut builder = TokioResolver::builder_tokio().unwrap_or_else(|_| {
+        let builder = TokioResolver::builder_tokio();
+        Self::of(builder.unwrap_or_else(|_| {
             let nobody = ResolverConfig::from_parts(None, Vec::new(), Vec::new());
             TokioResolver::builder_with_config(nobody, TokioRuntimeProvider::default())
-        });
+        }))
+    }
+
+    fn of(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let entered = runtime.enter();
         // A host without an IPv6 route would begin with addresses that it cannot reach.
         builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
         let resolver = builder.build().map_err(io::Error::other)?;
@@ -120,5 +124,83 @@ impl Resolver for Addresses {
             (true, Some(error)) => Err(other(error.into())),
             (true, None) => Err(other(LookupError::NoSuchHost(target.host().into()).into())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use hickory_resolver::config::{ConnectionConfig, NameServerConfig};
+
+    use super::*;
+
+    /// A name server on loopback: `public` and `local` have an address, `silent` gets no answer, nothing else is.
+    /// It ends with the process.
+    fn names() -> Names {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let mut query = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut query) {
+                if let Some(answer) = answer(&query[..length]) {
+                    socket.send_to(&answer, from).unwrap();
+                }
+            }
+        });
+        let mut server = NameServerConfig::udp(Ipv4Addr::LOCALHOST.into());
+        server.connections = vec![ConnectionConfig::udp()];
+        server.connections[0].port = port;
+        let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+        Names::of(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())).unwrap()
+    }
+
+    /// RFC 1035 section 4.1: header, question as it came, and a record that points back at the question's name.
+    fn answer(query: &[u8]) -> Option<Vec<u8>> {
+        let end = 12 + query[12..].iter().position(|byte| *byte == 0)? + 5;
+        let label = query[13..13 + usize::from(query[12])].to_ascii_lowercase();
+        let (code, address) = match label.as_slice() {
+            b"silent" => return None,
+            b"public" => (0x80, Some([192, 0, 2, 1])),
+            b"local" => (0x80, Some([127, 0, 0, 1])),
+            _ => (0x83, None),
+        };
+        let address = address.filter(|_| query[end - 3] == 1);
+        let mut answer = [&query[..2], &[0x81, code, 0, 1, 0, u8::from(address.is_some()), 0, 0, 0, 0]].concat();
+        answer.extend_from_slice(&query[12..end]);
+        if let Some(address) = address {
+            answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+            answer.extend_from_slice(&address);
+        }
+        Some(answer)
+    }
+
+    fn resolve(names: &Names, host: &str, limit: Duration) -> Result<Vec<SocketAddr>, String> {
+        let uri: Uri = format!("https://{host}/").parse().unwrap();
+        let reach = Reach::new(&Target::parse("https://registry.example").unwrap(), &[]);
+        let addresses = Addresses { names: names.clone(), reach: Some(reach) };
+        let timeout = NextTimeout { after: limit.into(), ..NextTimeout::default() };
+        let found = addresses.resolve(&uri, &Config::default(), timeout).map_err(|error| error.to_string())?;
+        Ok(found.iter().copied().collect())
+    }
+
+    #[test]
+    fn a_name_is_checked_after_dns_said_where_it_is() {
+        let names = names();
+        let limit = Duration::from_secs(5);
+        assert_eq!(resolve(&names, "public.test.", limit), Ok(vec!["192.0.2.1:443".parse().unwrap()]));
+        assert!(resolve(&names, "local.test.:8443", limit).unwrap_err().contains("a loopback address (127.0.0.1)"));
+        assert!(resolve(&names, "missing.test.", limit).unwrap_err().contains("no such host"));
+        assert!(resolve(&names, "silent.test.", Duration::from_millis(50)).unwrap_err().contains("i/o timeout"));
+    }
+
+    #[test]
+    fn threads_resolve_at_once() {
+        let names = names();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| resolve(&names, "public.test.", Duration::from_secs(5)).unwrap());
+            }
+        });
     }
 }

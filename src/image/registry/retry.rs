@@ -31,6 +31,11 @@ impl Retries {
         self.total
     }
 
+    /// When everything ends.
+    pub(super) fn end(&self) -> Option<Instant> {
+        self.until
+    }
+
     /// Something came: the count begins anew, but not the count of all.
     pub(super) fn progressed(&mut self) {
         self.fruitless = 0;
@@ -98,7 +103,7 @@ mod tests {
     #[test]
     fn three_retries_without_progress_and_twenty_in_all() {
         let mut retries = Retries::of_stream(&quick());
-        let mut again = |retries: &mut Retries| retries.again(error(503, Some(1000)), &|_| ()).is_ok();
+        let again = |retries: &mut Retries| retries.again(error(503, Some(1000)), &|_| ()).is_ok();
         assert!((0..3).all(|_| again(&mut retries)));
         assert!(!again(&mut retries));
         for _ in 3..20 {

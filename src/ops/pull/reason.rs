@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use super::PullError;
-use crate::image::{Failure, FailureKind};
+use crate::image::{Failure, FailureKind, Platform};
 
 /// ECS's longest reason, in characters.
 const LONGEST: usize = 1024;
@@ -30,7 +30,11 @@ fn of_fetch(failure: &Failure) -> String {
         FailureKind::Resolve { retries } => {
             format!("pull image manifest has been retried {retries} time(s): {message}")
         }
-        FailureKind::Platform => format!("pull image manifest has been retried 0 time(s): {message}"),
+        FailureKind::Platform => format!(
+            "pull image manifest has been retried 0 time(s): image Manifest does not contain descriptor matching platform \
+             '{}': {message}",
+            Platform::host()
+        ),
         FailureKind::Copy { retries } => format!("ref pull has been retried {retries} time(s): {message}"),
         FailureKind::Content | FailureKind::Space => format!("ref pull has been retried 0 time(s): {message}"),
         FailureKind::Source | FailureKind::Store => message.clone(),
@@ -84,14 +88,6 @@ mod tests {
                  docker.io/library/nginx:1: refused",
             ),
             (
-                failure(
-                    FailureKind::Platform,
-                    "image Manifest does not contain descriptor matching platform 'linux/amd64'",
-                ),
-                "CannotPullContainerError: pull image manifest has been retried 0 time(s): image Manifest does not \
-                 contain descriptor matching platform 'linux/amd64'",
-            ),
-            (
                 failure(FailureKind::Copy { retries: 5 }, "failed to copy sha256:1: connection reset"),
                 "CannotPullContainerError: ref pull has been retried 5 time(s): failed to copy sha256:1: connection reset",
             ),
@@ -103,6 +99,17 @@ mod tests {
         for (failure, text) in cases {
             assert_eq!(of(failure), text);
         }
+    }
+
+    #[test]
+    fn an_image_for_other_platforms_is_told_as_ecs_tells_it() {
+        let text = of(failure(FailureKind::Platform, "nginx:1: no image for it, only for windows/amd64"));
+        let start = "CannotPullContainerError: pull image manifest has been retried 0 time(s): image Manifest does not \
+             contain descriptor matching platform 'linux/";
+        assert!(
+            text.starts_with(start) && text.ends_with("': nginx:1: no image for it, only for windows/amd64"),
+            "{text}"
+        );
     }
 
     #[test]

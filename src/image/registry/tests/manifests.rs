@@ -115,6 +115,16 @@ fn a_manifest_is_what_its_digest_says() {
 }
 
 #[test]
+fn a_length_that_is_not_the_bodys_is_found_out() {
+    let length = manifest().len() as u64;
+    let long = altered(move |_, reply| reply.saying(length + 5).cut_after(length));
+    fails(Client::to(&long).manifest(), FailureKind::Resolve { retries: 3 }, "failed to read");
+    let short = altered(move |_, reply| reply.saying(length - 5));
+    fails(Client::to(&short).manifest(), FailureKind::Content, " instead of sha256:");
+    Client::to(&altered(move |_, reply| reply.saying(length))).manifest().unwrap();
+}
+
+#[test]
 fn a_manifest_by_digest_has_the_size_of_its_descriptor() {
     let server = server(|_| None);
     let (digest, size) = (Digest::of(&manifest()), manifest().len() as u64);

@@ -4,6 +4,7 @@
 mod auth;
 mod blobs;
 mod endpoints;
+mod login;
 mod manifests;
 mod redirects;
 #[path = "../../../../tests/support/scripted.rs"]
