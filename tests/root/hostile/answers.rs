@@ -58,9 +58,9 @@ fn statuses() -> Vec<Behaviour> {
         everything("429 and wait until when", "429", |_| Reply::status(429).header("Retry-After", "tomorrow\t")),
         everything("403", "403", |_| Reply::error(403, "DENIED", "requested access to the resource is denied")),
         everything("404", "not found", |_| Reply::error(404, "MANIFEST_UNKNOWN", "manifest unknown")),
-        everything("204", "CannotPull", |_| Reply::status(204)),
-        everything("206 for everything", "CannotPull", |_| Reply::status(206)),
-        everything("999", "CannotPull", |_| Reply::status(999)),
+        everything("204", "", |_| Reply::status(204)),
+        everything("206 for everything", "", |_| Reply::status(206)),
+        everything("999", "", |_| Reply::status(999)),
         everything("an error of a gibibyte", "500", |_| Reply::status(500).zeros(1 << 30).chunked()),
         everything("an error full of control characters", "400", |_| {
             Reply::error(400, "\u{1b}[2J", "\u{1b}]0;x\u{7}\r\n")
@@ -74,7 +74,7 @@ fn challenges(other: &str) -> Vec<Behaviour> {
         everything(name, says, move |_| Reply::challenge(&challenge)).with_credentials()
     };
     let token = |name: &'static str, answer: fn() -> Reply| {
-        everything(name, "CannotPull", move |request| {
+        everything(name, "", move |request| {
             let host = request.header("host").unwrap_or_default();
             let challenge = format!("Bearer realm=\"http://{host}/token\",service=\"x\"");
             if request.asks("/token") { answer() } else { Reply::challenge(&challenge) }
@@ -83,12 +83,11 @@ fn challenges(other: &str) -> Vec<Behaviour> {
     };
     vec![
         everything("401 without a challenge", "401", |_| Reply::status(401)),
-        everything("401 for nobody", "CannotPull", |_| Reply::challenge("Basic realm=\"x\"")),
-        everything("401 whoever comes", "CannotPull", |_| Reply::challenge("Basic realm=\"x\"")).with_credentials(),
-        everything("401 in an unknown scheme", "CannotPull", |_| Reply::challenge("Negotiate abc")).with_credentials(),
-        everything("a challenge that is none", "CannotPull", |_| Reply::challenge("Bearer realm=\""))
-            .with_credentials(),
-        everything("a challenge of 20 KiB", "CannotPull", |_| {
+        everything("401 for nobody", "", |_| Reply::challenge("Basic realm=\"x\"")),
+        everything("401 whoever comes", "", |_| Reply::challenge("Basic realm=\"x\"")).with_credentials(),
+        everything("401 in an unknown scheme", "", |_| Reply::challenge("Negotiate abc")).with_credentials(),
+        everything("a challenge that is none", "", |_| Reply::challenge("Bearer realm=\"")).with_credentials(),
+        everything("a challenge of 20 KiB", "", |_| {
             Reply::challenge(&format!("Bearer {}", "realm=\"x\",".repeat(2000)))
         })
         .with_credentials(),
@@ -99,16 +98,16 @@ fn challenges(other: &str) -> Vec<Behaviour> {
         token("a token with a newline", || Reply::ok(r#"{"token":"a\r\nX-Evil: 1"}"#)),
         token("a token of a gibibyte", || Reply::ok(r#"{"token":""#).zeros(1 << 30)),
         token("a token without end", || Reply::ok("{").zeros(1 << 40).chunked()),
-        realm("tokens from the metadata address", "CannotPull", "http://169.254.169.254/latest/meta-data/".into()),
-        realm("tokens from another server here", "CannotPull", format!("{other}/token")),
-        realm("tokens from a file", "CannotPull", "file:///etc/shadow".into()),
-        realm("tokens from nowhere", "CannotPull", "http:///".into()),
+        realm("tokens from the metadata address", "", "http://169.254.169.254/latest/meta-data/".into()),
+        realm("tokens from another server here", "", format!("{other}/token")),
+        realm("tokens from a file", "", "file:///etc/shadow".into()),
+        realm("tokens from nowhere", "", "http:///".into()),
     ]
 }
 
 fn redirects(other: &str) -> Vec<Behaviour> {
     let to = |name: &'static str, location: String| {
-        manifest(name, "CannotPull", move |_| Reply::redirect(307, &location)).with_credentials()
+        manifest(name, "", move |_| Reply::redirect(307, &location)).with_credentials()
     };
     vec![
         to("the manifest at the metadata address", "http://169.254.169.254/latest/meta-data/iam".into()),
@@ -120,31 +119,31 @@ fn redirects(other: &str) -> Vec<Behaviour> {
         to("the manifest where it is", "/v2/web/manifests/1".into()),
         to("the manifest at no address", "http://".into()),
         to("the manifest at a long address", format!("/{}", "x".repeat(20_000))),
-        manifest("a redirect to nowhere", "CannotPull", |_| Reply::status(302)),
+        manifest("a redirect to nowhere", "", |_| Reply::status(302)),
     ]
 }
 
 fn manifests() -> Vec<Behaviour> {
     vec![
-        manifest("the manifest is cut off", "CannotPull", |reply| reply.cut_after(100)),
-        manifest("the manifest is shorter than it says", "CannotPull", |reply| reply.saying(9000).cut_after(9000)),
+        manifest("the manifest is cut off", "", |reply| reply.cut_after(100)),
+        manifest("the manifest is shorter than it says", "", |reply| reply.saying(9000).cut_after(9000)),
         manifest("a manifest of 5 MiB", "larger than 4194304", |reply| reply.zeros(5 << 20)),
         manifest("a manifest without end", "larger than 4194304", |reply| reply.zeros(1 << 40).chunked()),
-        manifest("a manifest of 2^64 bytes", "CannotPull", |reply| reply.saying(u64::MAX)),
+        manifest("a manifest of 2^64 bytes", "", |reply| reply.saying(u64::MAX)),
         manifest("a manifest until the connection ends", "larger than 4194304", |reply| {
             reply.zeros(1 << 30).until_close()
         }),
-        manifest("a header of a mebibyte", "CannotPull", |reply| reply.header("X-Long", &"x".repeat(1 << 20))),
-        manifest("two thousand headers", "CannotPull", |reply| {
+        manifest("a header of a mebibyte", "", |reply| reply.header("X-Long", &"x".repeat(1 << 20))),
+        manifest("two thousand headers", "", |reply| {
             (0..2_000).fold(reply, |reply, at| reply.header(&format!("X-{at}"), "x"))
         }),
-        manifest("another digest than it has", "CannotPull", |reply| {
+        manifest("another digest than it has", "", |reply| {
             reply.header("Docker-Content-Digest", &format!("sha256:{}", "0".repeat(64)))
         }),
-        manifest("a digest that is none", "CannotPull", |reply| {
+        manifest("a digest that is none", "", |reply| {
             reply.header("Docker-Content-Digest", "sha256:../../../../etc/passwd")
         }),
-        manifest("an encoding that nobody asked for", "CannotPull", |reply| reply.header("Content-Encoding", "br")),
+        manifest("an encoding that nobody asked for", "", |reply| reply.header("Content-Encoding", "br")),
         manifest("an image of Docker's schema 1", "schema 1", |reply| {
             let old = r#"{"schemaVersion":1,"name":"web","tag":"1","fsLayers":[],"history":[]}"#;
             reply
@@ -152,10 +151,10 @@ fn manifests() -> Vec<Behaviour> {
                 .header("Content-Type", "application/vnd.docker.distribution.manifest.v1+json")
                 .header("Docker-Content-Digest", &super::served::sha(old.as_bytes()))
         }),
-        manifest("a web page", "CannotPull", |_| Reply::ok("<html>").header("Content-Type", MANIFEST)),
-        manifest("nothing", "CannotPull", |_| Reply::ok("").header("Content-Type", MANIFEST)),
-        manifest("a text", "CannotPull", |_| Reply::ok("\"text\"").header("Content-Type", MANIFEST)),
-        manifest("a hundred thousand brackets", "CannotPull", |_| {
+        manifest("a web page", "", |_| Reply::ok("<html>").header("Content-Type", MANIFEST)),
+        manifest("nothing", "", |_| Reply::ok("").header("Content-Type", MANIFEST)),
+        manifest("a text", "", |_| Reply::ok("\"text\"").header("Content-Type", MANIFEST)),
+        manifest("a hundred thousand brackets", "", |_| {
             Reply::ok("[".repeat(100_000)).header("Content-Type", MANIFEST)
         }),
     ]
@@ -164,19 +163,19 @@ fn manifests() -> Vec<Behaviour> {
 fn blobs(other: &str) -> Vec<Behaviour> {
     let other = format!("{other}/blob");
     vec![
-        blob("blobs that do not exist", "CannotPull", |_, _| Reply::error(404, "BLOB_UNKNOWN", "blob unknown")),
-        blob("blobs that nobody may have", "CannotPull", |_, _| Reply::error(403, "DENIED", "denied")),
-        blob("blobs at the metadata address", "CannotPull", |_, _| Reply::redirect(307, "http://169.254.169.254/"))
+        blob("blobs that do not exist", "", |_, _| Reply::error(404, "BLOB_UNKNOWN", "blob unknown")),
+        blob("blobs that nobody may have", "", |_, _| Reply::error(403, "DENIED", "denied")),
+        blob("blobs at the metadata address", "", |_, _| Reply::redirect(307, "http://169.254.169.254/"))
             .with_credentials(),
-        blob("blobs on another server here", "CannotPull", move |_, _| Reply::redirect(307, &other)).with_credentials(),
-        blob("blobs with a byte too many", "CannotPull", |_, reply| reply.zeros(1)),
-        blob("blobs without end", "CannotPull", |_, reply| reply.zeros(1 << 40).chunked()),
-        blob("blobs without bytes", "CannotPull", |_, _| Reply::ok("")),
-        blob("blobs that end after a byte", "CannotPull", |_, reply| reply.cut_after(1)),
-        blob("blobs of the other range", "CannotPull", |request, reply| match request.header("range") {
+        blob("blobs on another server here", "", move |_, _| Reply::redirect(307, &other)).with_credentials(),
+        blob("blobs with a byte too many", "", |_, reply| reply.zeros(1)),
+        blob("blobs without end", "", |_, reply| reply.zeros(1 << 40).chunked()),
+        blob("blobs without bytes", "", |_, _| Reply::ok("")),
+        blob("blobs that end after a byte", "", |_, reply| reply.cut_after(1)),
+        blob("blobs of the other range", "", |request, reply| match request.header("range") {
             Some(_) => Reply::status(206).with("x").header("Content-Range", "bytes 0-0/1"),
             None => reply.cut_after(700),
         }),
-        blob("another blob than was asked for", "CannotPull", |_, _| Reply::ok(vec![b'x'; 2048])),
+        blob("another blob than was asked for", "", |_, _| Reply::ok(vec![b'x'; 2048])),
     ]
 }
