@@ -9,6 +9,7 @@ mod callers;
 mod cgroup;
 mod cycles;
 mod floor;
+mod hostile;
 mod image;
 mod images;
 mod leak_check;

@@ -8,6 +8,7 @@ mod nft;
 pub(crate) mod registry;
 pub(crate) mod relay;
 pub(crate) mod root;
+pub(crate) mod scripted;
 pub(crate) mod supervised;
 pub(crate) mod tree;
 

@@ -23,7 +23,7 @@ fn outside(out: &Path) -> Vec<Case> {
     let file = file.to_str().unwrap();
     let absolute = |name: &str, tar: Tar| Case::refused(name, Rule::HardlinkTarget, tar, Naive);
     let parent = |name: &str, tar: Tar| Case::refused(name, Rule::Parent, tar, Naive);
-    let through = |name: &str, tar: Tar| Case::refused(name, Rule::ThroughLink, tar, Naive);
+    let through = |name: &str, tar: Tar| Case::refused(name, Rule::HardlinkTarget, tar, Naive);
     vec![
         absolute("to an absolute path", t().hardlink("h", file)),
         absolute("to an absolute path, written through", t().hardlink("h", file).file("h", "x")),
@@ -143,6 +143,18 @@ fn swaps(out: &Path) -> Vec<Case> {
             holds("f", "x"),
             t().file("f", "x").hardlink("f", "./f"),
             twin(t().file("f", "y").hardlink("f", "./f")),
+        ),
+        Case::unpacked(
+            "to itself through a link",
+            holds("e/f", "x"),
+            t().file("e/f", "x").symlink("d", "e").hardlink("d/f", "e/f"),
+            twin(t().file("e/f", "y").symlink("d", "e").hardlink("d/f", "e/f")),
+        ),
+        Case::unpacked(
+            "through a link within",
+            |root| root.join("h").metadata().is_ok_and(|found| found.nlink() == 2),
+            t().file("e/f", "x").symlink("d", "/e").hardlink("h", "d/f"),
+            twin(t().file("e/f", "x").symlink("d", "/e").file("h", "x")),
         ),
         Case::unpacked(
             "in the place of a directory",

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::rules::Rule;
 use super::super::testing::Tar;
@@ -11,50 +11,57 @@ use super::{Case, t, twin};
 
 pub(super) fn cases(out: &Path) -> Vec<Case> {
     let mut all = through(out);
-    all.extend(system_directories(out));
+    all.extend(system_directories());
     all.extend(replaced(out));
     all.extend(odd());
     all
 }
 
-/// Ways that `d` leads to the canary's directory `dir`.
-fn ways(out: &Path) -> Vec<(&'static str, Tar)> {
+/// Ways that `d` leads to the canary's directory `dir`, and where in the root they lead instead.
+fn ways(out: &Path) -> Vec<(&'static str, Tar, PathBuf)> {
     let dir = out.join("dir");
+    let absolute = || dir.strip_prefix("/").unwrap().to_owned();
+    let relative = || PathBuf::from("canary/dir");
     let dir = dir.to_str().unwrap();
+    let chain = t().symlink("d", "1").symlink("1", "2").symlink("2", "3").symlink("3", "../canary/dir");
     vec![
-        ("absolute link", t().symlink("d", dir)),
-        ("relative link", t().symlink("d", "../canary/dir")),
-        ("relative link with detours", t().dir("x").symlink("d", "./x/../../canary/./dir/")),
-        ("link to a link", t().symlink("e", dir).symlink("d", "e")),
-        ("chain of links", t().symlink("d", "1").symlink("1", "2").symlink("2", "3").symlink("3", "../canary/dir")),
-        ("link to a link outside", t().symlink("d", "../canary/dirlink")),
-        ("directory replaced by a link", t().dir("d").file("d/x", "x").symlink("d", dir)),
-        ("file replaced by a link", t().file("d", "x").symlink("d", dir)),
-        ("link out of a directory", t().symlink("d", "e/../../canary/dir").dir("e")),
+        ("absolute link", t().symlink("d", dir), absolute()),
+        ("relative link", t().symlink("d", "../canary/dir"), relative()),
+        ("link with detours", t().dir("x").symlink("d", "./x/../../canary/./dir/"), relative()),
+        ("link to a link", t().symlink("e", dir).symlink("d", "e"), absolute()),
+        ("chain of links", chain, relative()),
+        ("link to a link outside", t().symlink("d", "../canary/dirlink"), "canary/dirlink".into()),
+        ("directory replaced by a link", t().dir("d").file("d/x", "x").symlink("d", dir), absolute()),
+        ("file replaced by a link", t().file("d", "x").symlink("d", dir), absolute()),
+        ("link out of a directory", t().symlink("d", "e/../../canary/dir").dir("e"), relative()),
+        ("link of many parents", t().symlink("d", &format!("{}canary/dir", "../".repeat(9))), relative()),
     ]
 }
 
-/// Entries of every kind that go through `d`.
-fn acts() -> Vec<(&'static str, Tar)> {
+/// Entries of every kind that go through `d`, and what is there of them then.
+fn acts() -> Vec<(&'static str, Tar, &'static str)> {
     vec![
-        ("a new file", t().file("d/new", "x")),
-        ("a file that is there", t().file("d/file", "x")),
-        ("a directory", t().dir("d/new/")),
-        ("a directory that is there", t().dir("d/dir")),
-        ("a deeper file", t().file("d/dir/new", "x")),
-        ("a link", t().symlink("d/new", "x")),
-        ("a hard link", t().file("f", "x").hardlink("d/new", "f")),
-        ("a FIFO", t().of(b'6', "d/new")),
-        ("a whiteout", t().file("d/.wh.file", "")),
-        ("an opaque marker", t().file("d/.wh..wh..opq", "")),
+        ("a new file", t().file("d/new", "x"), "new"),
+        ("a file that is there", t().file("d/file", "x"), "file"),
+        ("a directory", t().dir("d/new/"), "new"),
+        ("a directory that is there", t().dir("d/dir"), "dir"),
+        ("a deeper file", t().file("d/dir/new", "x"), "dir/new"),
+        ("a link", t().symlink("d/new", "x"), "new"),
+        ("a hard link", t().file("f", "x").hardlink("d/new", "f"), "new"),
+        ("a FIFO", t().of(b'6', "d/new"), "new"),
+        ("a whiteout", t().file("d/.wh.file", ""), "file"),
+        ("an opaque marker", t().file("d/.wh..wh..opq", ""), ""),
     ]
 }
 
+/// Links are followed within the root, as if it were the root of everything.
 fn through(out: &Path) -> Vec<Case> {
-    let both = |(way, link): (&'static str, Tar)| {
-        let case = move |(act, entry): (&str, Tar)| {
+    let both = |(way, link, dir): (&'static str, Tar, PathBuf)| {
+        let case = move |(act, entry, made): (&str, Tar, &str)| {
+            let made = dir.join(made);
+            let there = move |root: &Path| root.join(&made).symlink_metadata().is_ok();
             let layer = link.clone().raw(&entry.open());
-            Case::refused(format!("{act} through a {way}"), Rule::ThroughLink, layer, Naive)
+            Case::unpacked(format!("{act} through a {way}"), there, layer, Naive)
         };
         acts().into_iter().map(case)
     };
@@ -62,13 +69,14 @@ fn through(out: &Path) -> Vec<Case> {
 }
 
 /// What a runtime, or an image's own tools, would write through.
-fn system_directories(out: &Path) -> Vec<Case> {
-    let dir = out.join("dir");
+fn system_directories() -> Vec<Case> {
     let link = |name: &str, inside: &str| {
         let parents: Vec<_> = name.match_indices('/').map(|(at, _)| &name[..at]).collect();
-        let tar = parents.into_iter().fold(t(), Tar::dir).symlink(name, dir.to_str().unwrap());
-        let layer = tar.file(&format!("{name}/{inside}"), "x");
-        Case::refused(format!("/{name} as a link"), Rule::ThroughLink, layer, Naive)
+        let target = "../".repeat(parents.len() + 1) + "canary/dir";
+        let layer =
+            parents.into_iter().fold(t(), Tar::dir).symlink(name, &target).file(&format!("{name}/{inside}"), "x");
+        let made = Path::new("canary/dir").join(inside);
+        Case::unpacked(format!("/{name} as a link"), move |root: &Path| root.join(&made).is_file(), layer, Naive)
     };
     [
         ("dev", "null"),
@@ -121,6 +129,10 @@ fn replaced(out: &Path) -> Vec<Case> {
     all
 }
 
+fn deeper(depth: usize) -> Tar {
+    t().symlink("d", &"e/".repeat(100)).file(&format!("d/{}x", "e/".repeat(depth)), "")
+}
+
 fn mode(kind: u8, name: &str, mode: u32) -> Vec<u8> {
     let mut header = Tar::header(kind, name.as_bytes());
     header.set_mode(mode);
@@ -134,9 +146,11 @@ fn mode_of(root: &Path, name: &str) -> u32 {
 /// Links that lead nowhere, or are none.
 fn odd() -> Vec<Case> {
     let through = |name: &str, link: Tar| {
-        let plain = t().dir("d").raw(name.as_bytes().get(..0).unwrap());
+        Case::refused(name, Rule::Links, link.file("d/x", "x"), twin(t().dir("d").file("d/x", name)))
+    };
+    let inside = |name: &str, path: &'static str, link: Tar| {
         let layer = link.file("d/x", "x");
-        Case::refused(name, Rule::ThroughLink, layer, twin(plain.file("d/x", name)))
+        Case::unpacked(name, move |root: &Path| root.join(path).is_file(), layer, twin(t().dir("d")))
     };
     let target = |name: &str, text: &[u8], rule| {
         Case::refused(
@@ -157,7 +171,34 @@ fn odd() -> Vec<Case> {
             "through a loop of many",
             (0..30).fold(t().symlink("d", "0"), |tar, at| tar.symlink(&at.to_string(), &((at + 1) % 30).to_string())),
         ),
-        through("through a link to nothing", t().symlink("d", "nothing")),
+        through("through a link to a loop", t().symlink("d", "e/x").symlink("e", "e/y")),
+        through("through a link that grows", t().symlink("d", "d/d")),
+        through(
+            "through a link that doubles",
+            (0..20)
+                .fold(t().symlink("d", "0/0"), |tar, at| tar.symlink(&at.to_string(), &format!("{0}/../{0}", at + 1))),
+        ),
+        through("through a link of too many parts", t().symlink("d", &"./x/../".repeat(400))),
+        inside("up from a link's target", "x", t().symlink("a/d", "b/../../../..").symlink("d", "a/d")),
+        Case::refused(
+            "a link to a file",
+            Rule::ThroughFile,
+            t().file("f", "").symlink("d", "f").file("d/x", ""),
+            twin(t().dir("f").symlink("d", "f").file("d/x", "")),
+        ),
+        Case::refused(
+            "a link to a name of 256 bytes",
+            Rule::Name,
+            t().symlink("d", &"n".repeat(256)).file("d/x", ""),
+            twin(t().symlink("d", &"n".repeat(255)).file("d/x", "")),
+        ),
+        Case::refused("deeper through a link", Rule::Depth, deeper(40), twin(deeper(20))),
+        inside("through a link to nothing", "nothing/x", t().symlink("d", "nothing")),
+        inside("through a link to its own directory", "x", t().symlink("d", ".")),
+        inside("through a link to the root", "x", t().symlink("d", "/")),
+        inside("through a link to the root's parent", "x", t().symlink("d", "..")),
+        inside("through a link to /proc/self/root", "proc/self/root/x", t().symlink("d", "/proc/self/root")),
+        inside("through a link to a link's sibling", "e/x", t().dir("e").symlink("d", "e/../e")),
         Case::refused(
             "through a file",
             Rule::ThroughFile,
