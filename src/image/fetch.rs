@@ -85,7 +85,7 @@ impl Fetch {
         }
     }
 
-    /// Brings every layer into the staging directory and says what the images are.
+    /// Brings every layer into the staging directory and says what the images are; none if the registry has what it had.
     pub fn run(self) -> Result<Vec<Staged>, FetchError> {
         let Self { staging, from, tell } = self;
         let layers = |what: &str, images: &[Found], blobs, parallel| {
@@ -95,6 +95,9 @@ impl Fetch {
         };
         match from {
             From::Registry { repository, request } => {
+                if request.known.is_some() && Some(repository.head()?) == request.known {
+                    return Ok(Vec::new());
+                }
                 let what = request.reference.to_string();
                 let found = [pulled(&repository).map_err(in_documents(&what))?];
                 layers(&what, &found, Blobs::Registry(&repository), request.parallel)?;

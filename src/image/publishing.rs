@@ -76,7 +76,7 @@ fn job(path: &Path) -> Job {
 
 fn pull(name: &str) -> Job {
     let (endpoints, local_hosts, proxies) = (Vec::new(), Vec::new(), Proxies::default());
-    Job::Pull(PullRequest { reference: named(name), endpoints, proxies, local_hosts, parallel: 2 })
+    Job::Pull(PullRequest { reference: named(name), known: None, endpoints, proxies, local_hosts, parallel: 2 })
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_fetch_that_lies_publishes_nothing() {
         assert!(place.store.publish(job, &[lie]).is_err(), "{name}");
         assert!(place.shows_nothing(), "{name}");
     }
-    assert!(place.store.publish(&a, &[staged.clone()]).unwrap().is_some(), "the control");
+    assert!(place.store.publish(&a, std::slice::from_ref(&staged)).unwrap().is_some(), "the control");
     assert!(place.store.publish(&job, &[staged]).unwrap().is_some());
 }
 
@@ -148,11 +148,13 @@ fn index_of(digest: &Digest) -> String {
     .to_string()
 }
 
+type Change<'a> = &'a dyn Fn(&Path);
+
 #[test]
 fn a_staged_layer_that_is_not_what_it_should_be_is_not_published() {
     let hex = Digest::of(&layer("a", "x")).hex();
     let outside = tempfile::tempdir().unwrap();
-    let changes: [(&str, &dyn Fn(&Path)); 5] = [
+    let changes: [(&str, Change); 5] = [
         ("no layer", &|layer| fs::remove_dir_all(layer).unwrap()),
         ("not complete", &|layer| fs::remove_file(layer.join("unpacked.json")).unwrap()),
         ("another layer's", &|layer| {

@@ -28,6 +28,9 @@ pub enum Job {
 pub struct PullRequest {
     /// What is pulled. A digest counts before a tag.
     pub reference: ImageReference,
+    /// The digest that the registry had for the reference when the image that is here was pulled: if it still has it, there is
+    /// nothing to fetch, which one HEAD tells. (Docker Hub does not count those towards its limit.)
+    pub known: Option<Digest>,
     /// Where it is looked for, in this order: mirrors, then the registry itself. The next one is tried when one is not
     /// there, or does not have the image; never when one gave an answer that is a lie.
     pub endpoints: Vec<Endpoint>,

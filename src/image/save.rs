@@ -8,7 +8,7 @@ mod tree;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use serde_json::{Value, json};
 use tar::Header;
@@ -95,7 +95,8 @@ impl ImageStore {
     /// The digest and size that a layer's archive will have.
     fn measured(&self, chain: &Digest) -> Result<Blob, SaveError> {
         let mut sink = HashingWriter::new(io::sink());
-        write_tree(self.tree(chain)?, &mut sink).map_err(|source| SaveError::Layer { chain: *chain, source })?;
+        write_tree(self.tree(chain)?.as_fd(), &mut sink)
+            .map_err(|source| SaveError::Layer { chain: *chain, source })?;
         Ok(Blob { digest: sink.digest(), size: sink.count() })
     }
 
@@ -151,7 +152,7 @@ impl ImageStore {
             written.push(blob.digest);
             start(out, &blob.path(), blob.size)?;
             // A tree's archive is a whole number of blocks.
-            write_tree(self.tree(chain)?, out).map_err(|source| SaveError::Layer { chain: *chain, source })?;
+            write_tree(self.tree(chain)?.as_fd(), out).map_err(|source| SaveError::Layer { chain: *chain, source })?;
         }
         out.write_all(&[0; 1024])?;
         Ok(out.flush()?)

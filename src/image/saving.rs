@@ -113,7 +113,7 @@ fn the_same_image_is_saved_as_the_same_bytes() {
 fn several_images_share_their_layers_in_one_archive() {
     let (from, to) = (Place::new(), Place::new());
     let (base, top) = (Tar::default().file("base", "x").end(), Tar::default().file("top", "x").end());
-    from.import(&docker_archive(&[base.clone()], &["base"]));
+    from.import(&docker_archive(std::slice::from_ref(&base), &["base"]));
     from.import(&docker_archive(&[base, top], &["top"]));
     let archive = from.saved(&["base", "top", "top"]);
     let mut members = tar::Archive::new(&archive[..]);

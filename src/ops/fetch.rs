@@ -23,7 +23,7 @@ const ATTEMPTS: usize = 5;
 /// The longest line that a worker says, in bytes: the documents of all images of one source, escaped.
 const LINE_MAX: u64 = 64 << 20;
 
-/// Fetches what a job says and gives back the images that now have the names it says.
+/// Fetches what a job says and gives back the images that now have the names it says: none if a registry has what it had.
 pub(super) fn fetch(
     images: &ImageStore,
     job: &Job,
@@ -42,6 +42,9 @@ pub(super) fn fetch(
                 return Err(error);
             }
         };
+        if staged.is_empty() {
+            return Ok(Vec::new());
+        }
         if let Some(images) = images.publish(job, &staged)? {
             return Ok(images);
         }

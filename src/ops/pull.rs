@@ -9,7 +9,7 @@ use super::environment::Environment;
 use super::fetch::fetch;
 use super::registries::{Registries, RegistryError};
 use super::{Engine, OpsError};
-use crate::image::{Failure, Image, ImageReference, ImageStore, Job, Progress};
+use crate::image::{Failure, Image, ImageReference, ImageStore, Job, Origin, Progress};
 use crate::plan::Layout;
 
 /// Why an image was not pulled.
@@ -84,10 +84,16 @@ impl Puller<'_> {
         let own = parameter.map(|parameter| secret(&self.layout.secrets(), parameter)).transpose();
         let environment = Environment::of_caller();
         let registries = Registries::new(self.settings, &environment)?;
-        let request = registries.request(reference, own.map_err(PullError::Secret)?)?;
+        let mut request = registries.request(reference, own.map_err(PullError::Secret)?)?;
         let images = ImageStore::open(&self.layout.images()).map_err(OpsError::from)?;
-        let images = fetch(&images, &Job::Pull(request), progress)?;
-        let image = images.into_iter().next();
+        let here = images.resolve(reference).map_err(OpsError::from)?;
+        request.known = here.as_ref().and_then(|image| match image.origin {
+            Origin::Import => None,
+            Origin::Registry { digest } => Some(digest),
+        });
+        let fetched = fetch(&images, &Job::Pull(request), progress)?;
+        // One that was removed meanwhile is looked for again by whoever needs it.
+        let image = fetched.into_iter().next().or(here);
         image.ok_or_else(|| OpsError::NotFetched { image: reference.familiar() }.into())
     }
 }

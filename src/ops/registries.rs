@@ -79,6 +79,7 @@ impl<'a> Registries<'a> {
         endpoints.extend(self.endpoints(registry, credentials)?);
         Ok(PullRequest {
             reference: reference.clone(),
+            known: None,
             endpoints,
             proxies: self.environment.proxies(self.settings)?,
             local_hosts: self.local_hosts(registry),

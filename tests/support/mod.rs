@@ -8,6 +8,7 @@ mod nft;
 pub(crate) mod registry;
 pub(crate) mod relay;
 pub(crate) mod root;
+#[expect(dead_code, reason = "some of it is for the tests of the registry client alone")]
 pub(crate) mod scripted;
 pub(crate) mod supervised;
 pub(crate) mod tree;

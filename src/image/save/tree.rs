@@ -27,9 +27,9 @@ const SIZE_MAX: u64 = 0o777_7777_7777;
 const XATTR_MAX: usize = 65536;
 
 /// Writes the tree below `root`.
-pub(super) fn write_tree(root: OwnedFd, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_tree(root: BorrowedFd<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = Writer { out, linked: HashMap::new() };
-    let stat = fstat(&root)?;
+    let stat = fstat(root)?;
     writer.directory(root, &stat, b"./")?;
     writer.out.write_all(&[0; 2 * BLOCK])
 }
@@ -43,15 +43,15 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Writes a directory, which is called `path` with a slash at its end, and all below it. The depth is that of the
     /// layer, which unpacking has bounded.
-    fn directory(&mut self, dir: OwnedFd, stat: &FileStat, path: &[u8]) -> io::Result<()> {
-        let attributes = attributes(dir.as_fd())?;
+    fn directory(&mut self, dir: BorrowedFd<'_>, stat: &FileStat, path: &[u8]) -> io::Result<()> {
+        let attributes = attributes(dir)?;
         self.header(EntryType::Directory, path, b"", stat, 0, &attributes.kept)?;
         let prefix = if path == b"./" { b"" } else { path };
         if attributes.opaque {
             self.marker(&[prefix, b".wh..wh..opq"].concat())?;
         }
-        for name in names(dir.as_fd())? {
-            self.entry(dir.as_fd(), &name, &[prefix, name.as_bytes()].concat())?;
+        for name in names(dir)? {
+            self.entry(dir, &name, &[prefix, name.as_bytes()].concat())?;
         }
         Ok(())
     }
@@ -63,7 +63,7 @@ impl Writer<'_> {
             return self.marker(&[&path[..at], b".wh.", &path[at..]].concat());
         }
         if is(&stat, SFlag::S_IFDIR) {
-            return self.directory(open_dir(parent, name)?, &stat, &[path, b"/"].concat());
+            return self.directory(open_dir(parent, name)?.as_fd(), &stat, &[path, b"/"].concat());
         }
         if stat.st_nlink > 1 {
             if let Some(first) = self.linked.get(&stat.st_ino).cloned() {

@@ -63,6 +63,7 @@ fn endpoint(url: &str) -> Endpoint {
 fn request(endpoints: Vec<Endpoint>) -> PullRequest {
     PullRequest {
         reference: "registry.example/a/b:1".parse().unwrap(),
+        known: None,
         endpoints,
         proxies: Proxies::default(),
         local_hosts: Vec::new(),
