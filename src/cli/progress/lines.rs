@@ -38,7 +38,8 @@ impl Lines {
             Progress::Image { digest, layers } => {
                 let all = layers.iter().cloned().map(|layer| (layer, Begun::No)).collect();
                 self.layers.insert(image.to_owned(), all);
-                let size = layers.iter().map(|layer| layer.size).sum();
+                // what a stranger's manifest says, which may be anything
+                let size = layers.iter().fold(0, |all: u64, layer| all.saturating_add(layer.size));
                 write(&format!("{name}: {digest}, {} layers, {}", layers.len(), bytes(size)));
             }
             Progress::Present { layer } => self.say(image, *layer, "already here", write),

@@ -51,7 +51,7 @@ fn everything(
 
 fn statuses() -> Vec<Behaviour> {
     vec![
-        everything("hangs up", "manifest", |_| Reply::ok("").cut_after(0)),
+        everything("hangs up", "failed to", |_| Reply::ok("x").cut_after(0)),
         everything("500", "500", |_| Reply::status(500)),
         everything("503 and wait a second", "503", |_| Reply::status(503).header("Retry-After", "1")),
         everything("429 and wait for nothing", "429", |_| Reply::status(429).header("Retry-After", "0")),

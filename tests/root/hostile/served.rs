@@ -134,7 +134,7 @@ pub(super) fn architecture() -> &'static str {
 
 pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).expect("memory can be written to");
     encoder.finish().expect("memory can be written to")
 }
