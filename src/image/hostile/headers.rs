@@ -185,7 +185,7 @@ fn cut() -> Vec<Case> {
         t().dir("d").pax("path", b"d/long").file("a", &"x".repeat(1500)).symlink("l", "d").long("n").file("b", "y");
     let whole = whole.end();
     let within = [1, 100, 511, 513, 1023, 1025, 1537, 1600, 2047, 2049, 2560, 3000, 3583, 4095, 4500, 5000, 5121, 5700];
-    let ends = |at: &usize| at % 512 == 0;
+    let ends = |at: &usize| at.is_multiple_of(512);
     let case = |at: usize| {
         assert!(at < whole.len() - 1024, "{at} of {}", whole.len());
         Case::archive(format!("cut off at {at}"), &whole[..at], [&whole[..], &vec![0; at]].concat())

@@ -128,8 +128,11 @@ impl Case {
     }
 }
 
+/// Makes the cases of a group, for a directory outside the root.
+type Cases = fn(&Path) -> Vec<Case>;
+
 /// Every layer of the corpus, by its group. `out` is a directory outside the root.
-const GROUPS: [(&str, fn(&Path) -> Vec<Case>); 7] = [
+const GROUPS: [(&str, Cases); 7] = [
     ("paths", paths::cases),
     ("links", links::cases),
     ("hard links", hardlinks::cases),
