@@ -128,6 +128,7 @@ impl Case {
     }
 }
 
+/// Makes the cases of a group, for a directory outside the root.
 type Cases = fn(&Path) -> Vec<Case>;
 
 /// Every layer of the corpus, by its group. `out` is a directory outside the root.

@@ -184,7 +184,7 @@ fn layers(canary: &Path) -> Vec<Behaviour> {
         packed("a layer that is cut off within its gzip", small.clone(), gzip(&small)[..40].to_vec()),
         packed("a layer with garbage behind its gzip", small.clone(), [&gzip(&small)[..], b"garbage"].concat()),
         packed("a layer that is compressed twice", small.clone(), gzip(&gzip(&small))),
-        case("a bomb of 300 MiB", "250-fold", Image::packed(&[bomb.clone()], &[gzip(&bomb)]).contents()),
+        case("a bomb of 300 MiB", "250-fold", Image::packed(std::slice::from_ref(&bomb), &[gzip(&bomb)]).contents()),
     ]
 }
 
