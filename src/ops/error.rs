@@ -47,12 +47,12 @@ pub enum OpsError {
         source: ReferenceError,
     },
     /// An image cannot be pulled.
-    #[error("pull {image}")]
+    #[error("pull {image}: {reason}")]
     Pull {
         /// The image in its familiar form.
         image: String,
-        /// Why.
-        source: Box<super::pull::PullError>,
+        /// Why, in ECS's words: `CannotPullContainerError: ...`.
+        reason: String,
     },
     /// The fetch came to a good end without an image.
     #[error("nothing was fetched for {image}")]

@@ -58,7 +58,7 @@ impl Engine {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Image, OpsError> {
         let pulled = self.puller().pull(reference, None, progress);
-        pulled.map_err(|source| OpsError::Pull { image: reference.familiar(), source: Box::new(source) })
+        pulled.map_err(|error| OpsError::Pull { image: reference.familiar(), reason: error.reason() })
     }
 
     pub(super) fn puller(&self) -> Puller<'_> {

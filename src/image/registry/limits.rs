@@ -48,7 +48,7 @@ impl Default for Timing {
             resolve: Duration::from_secs(10),
             connect: Duration::from_secs(10),
             stall: Duration::from_secs(30),
-            document: Duration::from_secs(60),
+            document: Duration::from_secs(30),
             window: Duration::from_secs(30),
             rate: 1024.0,
             wait: Duration::from_millis(500),
