@@ -1,6 +1,6 @@
-//! The programs that pull, each with a store of its own in the scratch directory.
+//! The programs that pull, each time into a new store in the scratch directory. Nothing is removed meanwhile: ext4
+//! passes over inodes that were freed in the last minutes one by one, which would be most of what is measured.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,10 +11,8 @@ use bench::host::{has, podman_settings};
 /// One way to bring the image here.
 pub struct Case {
     pub name: String,
-    /// Empties the store. It fails when there is nothing in it.
-    pub forget: Box<dyn Fn() -> Command>,
-    /// Fills it.
-    pub pull: Box<dyn Fn() -> Command>,
+    /// Fills the store of this number, which is empty.
+    pub pull: Box<dyn Fn(usize) -> Result<Command, Failure>>,
 }
 
 /// BERTH_BIN, or the release build.
@@ -23,20 +21,17 @@ pub fn berth_program(top: &Path) -> Result<PathBuf, Failure> {
     Ok(program.canonicalize().map_err(|error| format!("{}: {error}", program.display()))?)
 }
 
-/// berth, which unpacks.
-pub fn berth(program: &Path, root: &Path, image: &str) -> Case {
-    let (program, root, image) = (program.to_owned(), root.to_owned(), image.to_owned());
-    let command = move |act: &str| {
+/// berth, which unpacks. The roots are below `roots`, by number.
+pub fn berth(program: &Path, roots: &Path, image: &str) -> Case {
+    let (program, roots, image) = (program.to_owned(), roots.to_owned(), image.to_owned());
+    let pull = move |number: usize| {
+        let root = roots.join(number.to_string());
+        fs::create_dir_all(&root)?;
         let mut command = Command::new(&program);
-        command.arg("--root").arg(&root).args(["image", act, &image]).env("DOCKER_CONFIG", &root);
-        command
+        command.arg("--root").arg(&root).args(["image", "pull", &image]).env("DOCKER_CONFIG", &root);
+        Ok(command)
     };
-    let other = command.clone();
-    Case {
-        name: "berth image pull".to_owned(),
-        forget: Box::new(move || command("rm")),
-        pull: Box::new(move || other("pull")),
-    }
+    Case { name: "berth image pull".to_owned(), pull: Box::new(pull) }
 }
 
 /// podman, which unpacks.
@@ -44,19 +39,21 @@ pub fn podman(image: &str, scratch: &Path) -> Result<Case, Failure> {
     if !has("podman") {
         return Err("podman is not installed".into());
     }
-    let settings = podman_settings(&scratch.join("podman"))?;
-    let image = image.to_owned();
-    let command = move |args: &[&str]| {
+    let (image, scratch) = (image.to_owned(), scratch.join("podman"));
+    let pull = move |number: usize| {
+        let store = scratch.join(number.to_string());
+        fs::create_dir_all(&store)?;
         let mut command = Command::new("podman");
-        command.envs(settings.clone()).arg("--log-level=error").args(args).arg(&image);
-        command
+        command.envs(podman_settings(&store)?).args([
+            "--log-level=error",
+            "pull",
+            "--quiet",
+            "--tls-verify=false",
+            &image,
+        ]);
+        Ok(command)
     };
-    let other = command.clone();
-    Ok(Case {
-        name: "podman pull".to_owned(),
-        forget: Box::new(move || command(&["rmi"])),
-        pull: Box::new(move || other(&["pull", "--quiet", "--tls-verify=false"])),
-    })
+    Ok(Case { name: "podman pull".to_owned(), pull: Box::new(pull) })
 }
 
 /// skopeo, which copies the blobs as they are.
@@ -66,18 +63,12 @@ pub fn skopeo(image: &str, scratch: &Path) -> Result<Case, Failure> {
     }
     let directory = scratch.join("skopeo");
     fs::create_dir_all(&directory)?;
-    let (from, to) = (format!("docker://{image}"), format!("dir:{}/image", directory.display()));
-    Ok(Case {
-        name: "skopeo copy to dir:".to_owned(),
-        forget: Box::new(move || {
-            let mut command = Command::new("rm");
-            command.args([OsStr::new("-r"), directory.join("image").as_os_str()]);
-            command
-        }),
-        pull: Box::new(move || {
-            let mut command = Command::new("skopeo");
-            command.args(["--insecure-policy", "copy", "--quiet", "--src-tls-verify=false", &from, &to]);
-            command
-        }),
-    })
+    let from = format!("docker://{image}");
+    let pull = move |number: usize| {
+        let to = format!("dir:{}", directory.join(number.to_string()).display());
+        let mut command = Command::new("skopeo");
+        command.args(["--insecure-policy", "copy", "--quiet", "--src-tls-verify=false", &from, &to]);
+        Ok(command)
+    };
+    Ok(Case { name: "skopeo copy to dir:".to_owned(), pull: Box::new(pull) })
 }

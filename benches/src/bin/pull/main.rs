@@ -1,6 +1,6 @@
 //! `make bench-pull`: what it costs to bring an image here, with berth and with its neighbours, side by side in one run.
 //!
-//! All of them pull the same image from one registry on loopback, by HTTP, into an empty store on one file system; what the
+//! All of them pull the same image from one registry on loopback, by HTTP, into a new store on one file system; what the
 //! case before has written is on the disk before a sample starts. The cases take turns, and each round starts with another
 //! one. berth and podman unpack the layers; skopeo only copies the blobs. Settings, by environment: PULLS of each case (10),
 //! IMAGE of rootfs-fixtures (large), BERTH_BIN. Prints tables; the figures behind them go to target/bench/pull.json.
@@ -24,8 +24,8 @@ fn main() -> Result<(), Failure> {
     let layout = top.join("target/fixtures").join(&image);
     let pushed = registry.push(&layout, &image)?;
     let berth = cases::berth_program(&top)?;
-    let root = scratch.path.join("berth");
-    let (mut cases, mut notes) = (vec![cases::berth(&berth, &root, &pushed)], Vec::new());
+    let roots = scratch.path.join("berth");
+    let (mut cases, mut notes) = (vec![cases::berth(&berth, &roots, &pushed)], Vec::new());
     for offer in [cases::podman(&pushed, &scratch.path), cases::skopeo(&pushed, &scratch.path)] {
         match offer {
             Ok(case) => cases.push(case),
@@ -38,7 +38,7 @@ fn main() -> Result<(), Failure> {
     let results = samples::round_robin(&cases, pulls);
     report::pulls(&results, &about, &notes);
     drop(registry);
-    let here = here::measure(&root, &pushed)?;
+    let here = here::measure(&roots.join("0"), &pushed)?;
     report::here(&here);
     report::save(&top.join("target/bench"), &machine, &about, &results, &here)
 }

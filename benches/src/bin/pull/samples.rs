@@ -64,7 +64,7 @@ pub fn round_robin(cases: &[Case], samples: usize) -> Vec<Results> {
         for turn in 0..cases.len() {
             let index = (round + turn) % cases.len();
             let (case, result) = (&cases[index], &mut results[index]);
-            match sample(case) {
+            match sample(case, round) {
                 Ok((seconds, peak)) if round >= WARM_UP => {
                     result.seconds.push(seconds);
                     result.peaks.push(peak);
@@ -85,11 +85,9 @@ pub fn round_robin(cases: &[Case], samples: usize) -> Vec<Results> {
 }
 
 /// Seconds and KiB.
-fn sample(case: &Case) -> Result<(f64, f64), Failure> {
-    // the first time there is nothing to forget
-    (case.forget)().stdin(Stdio::null()).output()?;
+fn sample(case: &Case, number: usize) -> Result<(f64, f64), Failure> {
+    let mut command: Command = (case.pull)(number)?;
     sync(); // nobody pays for what another one has written
-    let mut command: Command = (case.pull)();
     let start = now();
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let watch = Watch::over(&child);
