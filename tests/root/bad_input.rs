@@ -73,10 +73,17 @@ fn a_definition_with_mistakes_is_refused_with_all_of_them() {
 }
 
 #[test]
-fn an_image_that_is_not_there_is_named_with_the_way_to_get_it() {
+fn an_image_that_cannot_be_had_is_named_with_the_reason() {
     let root = Root::with_images(&["probe"]);
-    let finished = root.run(&task(&[container("web", &["x"], json!({ "image": "nosuch/image:1" }))]));
-    assert_refused(&finished, 1, &["nosuch/image:1", "web", "berth image import"]);
+    // nobody listens there
+    let finished = root.run(&task(&[container("web", &["x"], json!({ "image": "127.0.0.1:1/nosuch:1" }))]));
+    let reason = "CannotPullContainerError: pull image manifest has been retried 3 time(s): failed to resolve ref \
+                  127.0.0.1:1/nosuch:1";
+    assert_refused(&finished, 1, &[reason, "refused"]);
+    let record = root.list(&["-a"]).remove(0);
+    assert_eq!((&record["lastStatus"], &record["stopCode"]), (&json!("STOPPED"), &json!("TaskFailedToStart")));
+    assert!(record["stoppedReason"].as_str().unwrap().starts_with(reason), "{record:#}");
+    root.berth(["rm", record["taskArn"].as_str().unwrap()]).ok();
     let finished = root.run(&task(&[container("web", &["x"], json!({ "user": "nobody-knows" }))]));
     assert_refused(&finished, 1, &["web", "nobody-knows"]);
     assert_untouched(&root);
@@ -157,7 +164,7 @@ fn a_full_disk_is_said_and_when_there_is_room_again_all_goes_on() {
     assert!(said.contains("no space left on device") || said.contains("disk is full"), "{said}");
     let import =
         root.berth([OsStr::new("image"), OsStr::new("import"), crate::support::fixture("busybox").as_os_str()]);
-    assert_refused(&import, 1, &["No space left on device"]);
+    assert_refused(&import, 1, &["no space left on device"]);
     fs::remove_file(filler).unwrap();
     assert_eq!(run().code(), 7);
     root.import(&crate::support::fixture("busybox"));

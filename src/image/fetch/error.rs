@@ -49,7 +49,10 @@ pub enum FetchError {
         source: Box<LayerError>,
     },
     /// No space for a layer.
-    #[error("{what}: layer {number} of {of}, {digest}, needs {needed} bytes at least, and {free} are free in {path}")]
+    #[error(
+        "{what}: layer {number} of {of}, {digest}, needs {needed} bytes at least, and {free} are free in {path}: no space left \
+         on device"
+    )]
     Space {
         /// What was asked for.
         what: String,
