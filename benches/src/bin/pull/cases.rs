@@ -1,5 +1,5 @@
-//! The programs that pull, each time into a new store in the scratch directory. Nothing is removed meanwhile: ext4
-//! passes over inodes that were freed in the last minutes one by one, which would be most of what is measured.
+//! The programs that pull, each time into a new store in the scratch directory. Nothing is removed meanwhile: on ext4
+//! a pull right after the removal of as many files can take several times as long.
 
 use std::fs;
 use std::path::{Path, PathBuf};
