@@ -14,6 +14,9 @@ use crate::support::leaks::Leaks;
 use crate::support::root::Root;
 use crate::support::{definition, eventually};
 
+/// The id of a task that there never was: processes that have it on their command lines are counted.
+const TASK: &str = "0123456789abcdef0123456789abcdef";
+
 fn scratch() -> (tempfile::TempDir, Leaks) {
     let directory = tempfile::tempdir().unwrap();
     let leaks = Leaks::of(&directory.path().canonicalize().unwrap());
@@ -86,14 +89,15 @@ fn a_cgroup_is_seen_and_removed() {
 #[test]
 fn files_of_a_task_are_seen() {
     let (directory, leaks) = scratch();
-    fs::create_dir_all(directory.path().join("run/tasks/1")).unwrap();
+    let (run, state) = (directory.path().join("run"), directory.path().join("tasks").join(TASK));
+    fs::create_dir_all(run.join("tasks").join(TASK)).unwrap();
     one_line_with(&leaks, "file: ");
-    fs::remove_dir(directory.path().join("run/tasks/1")).unwrap();
-    fs::create_dir_all(directory.path().join("tasks/1/upper/web/fs")).unwrap();
+    fs::remove_dir(run.join("tasks").join(TASK)).unwrap();
+    fs::create_dir_all(state.join("upper/web/fs")).unwrap();
     seen(&leaks, "both files", |present| present.len() == 2);
-    fs::remove_dir_all(directory.path().join("tasks/1/upper/web")).unwrap();
-    fs::create_dir_all(directory.path().join("run/seccomp")).unwrap();
-    symlink("logs", directory.path().join("tasks/1/logs")).unwrap();
+    fs::remove_dir_all(state.join("upper/web")).unwrap();
+    fs::create_dir_all(run.join("seccomp")).unwrap();
+    symlink("logs", state.join("logs")).unwrap();
     seen(&leaks, "nothing", <[String]>::is_empty);
 }
 

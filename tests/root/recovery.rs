@@ -178,7 +178,7 @@ fn the_next_call_adopts_a_task_whose_holder_and_loop_were_killed() {
     for code in [0, 7, 255] {
         let task = root.run_detached(&definition(&[("web", &["trap", "USR1", "--", &code.to_string()])]));
         let (pid, old) = (init(&root, &task), pair(&task.id).unwrap());
-        [old.holder, old.looping].into_iter().for_each(strike);
+        old.end();
         root.berth(["ps"]).ok();
         let new = eventually(PATIENCE, "it has a supervisor", || pair(&task.id));
         assert!(new != old && exists(pid));
@@ -188,8 +188,7 @@ fn the_next_call_adopts_a_task_whose_holder_and_loop_were_killed() {
         println!("exit code after adoption: {} for {code}", exit_code(&record));
     }
     let task = root.run_detached(&definition(&[("web", &["trap", "TERM", "--", "3"])]));
-    let old = pair(&task.id).unwrap();
-    [old.holder, old.looping].into_iter().for_each(strike);
+    pair(&task.id).unwrap().end();
     root.stop(&task);
     assert!([&json!(3), &Value::Null].contains(&exit_code(&ended(&task, &root))));
 }
@@ -198,8 +197,7 @@ fn the_next_call_adopts_a_task_whose_holder_and_loop_were_killed() {
 fn output_that_nobody_reads_waits_for_the_adopting_loop() {
     let root = Root::with_images(&["probe"]);
     let task = root.run_detached(&definition(&[("web", &["lines", "400", "2"])]));
-    let old = pair(&task.id).unwrap();
-    [old.holder, old.looping].into_iter().for_each(strike);
+    pair(&task.id).unwrap().end();
     thread::sleep(Duration::from_millis(200));
     root.berth(["ps"]).ok();
     ended(&task, &root);
@@ -230,11 +228,8 @@ fn the_loop_goes_on_without_its_holder() {
     assert_eq!(exit_code(&ended(&task, &root)), &json!(8));
 
     let task = root.run_detached(&definition(&[("web", &["trap", "TERM", "--", "8"])]));
-    let (pid, old) = (init(&root, &task), pair(&task.id).unwrap());
-    [old.holder, old.looping].into_iter().for_each(|pid| {
-        strike(pid);
-        eventually(PATIENCE, "it is gone", || (!exists(pid)).then_some(()));
-    });
+    let pid = init(&root, &task);
+    pair(&task.id).unwrap().end();
     root.berth(["ps"]).ok();
     assert!(exists(pid) && pair(&task.id).is_some());
     root.stop(&task);

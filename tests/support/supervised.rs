@@ -28,6 +28,17 @@ pub(crate) struct Pair {
     pub(crate) looping: Pid,
 }
 
+impl Pair {
+    /// Kills both, the holder first so that no new loop comes, and waits until the kernel has ended them: until then they
+    /// hold the task's lock.
+    pub(crate) fn end(self) {
+        for pid in [self.holder, self.looping] {
+            strike(pid);
+            eventually(PATIENCE, "it is gone", || (!exists(pid)).then_some(()));
+        }
+    }
+}
+
 /// The processes whose command line has these words, and their parents.
 pub(crate) fn processes(words: &[&str]) -> Vec<(Pid, Pid)> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
