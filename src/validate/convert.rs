@@ -82,7 +82,6 @@ fn convert(shape: &Shape, node: &Node, path: &Path, report: &mut Report) -> Opti
         }
         Shape::Integer => integer(node, path, report).map(Value::from),
         Shape::Boolean => boolean(node, path, report).map(Value::Bool),
-        Shape::Any => Some(plain(node)),
         Shape::List(of) => list(of, node, path, report),
         Shape::Map => map(node, path, report),
         Shape::Structure(fields) => structure(fields, node, path, report),
@@ -166,20 +165,6 @@ fn map(node: &Node, path: &Path, report: &mut Report) -> Option<Value> {
         result.extend(value.map(|value| (member.name.clone(), Value::String(value))));
     }
     Some(Value::Object(result))
-}
-
-/// A value that is not looked into.
-fn plain(node: &Node) -> Value {
-    match &node.value {
-        json::Value::Null => Value::Null,
-        json::Value::Bool(value) => Value::Bool(*value),
-        json::Value::Number(literal) => serde_json::from_str(literal).unwrap_or_default(),
-        json::Value::String(text) => Value::String(text.clone()),
-        json::Value::Array(elements) => elements.iter().map(plain).collect(),
-        json::Value::Object(members) => {
-            members.iter().map(|member| (member.name.clone(), plain(&member.node))).collect()
-        }
-    }
 }
 
 fn mismatch<T>(wanted: &str, node: &Node, path: &Path, report: &mut Report) -> Option<T> {

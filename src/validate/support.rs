@@ -23,7 +23,7 @@ fn structure(fields: &'static [Field], value: &Value, path: &Path, target: Targe
     for field in fields {
         let Some(value) = value.get(field.name).filter(|value| is_set(value)) else { continue };
         let path = path.member(field.name);
-        if apply(field.support, field.name, &path, target, report) {
+        if apply((field.support, field.off_fargate), field.name, &path, target, report) {
             shape(&field.shape, field.name, value, &path, target, report);
         }
     }
@@ -39,18 +39,25 @@ fn shape(of: &Shape, name: &str, value: &Value, path: &Path, target: Target, rep
         }
         (Shape::Word(words), Value::String(text)) => {
             if let Some(word) = words.iter().find(|word| word.text == text) {
-                apply(word.support, &format!("{name} {text}"), path, target, report);
+                apply((word.support, word.off_fargate), &format!("{name} {text}"), path, target, report);
             }
         }
-        (
-            Shape::Text | Shape::Word(_) | Shape::Integer | Shape::Boolean | Shape::Any | Shape::List(_) | Shape::Map,
-            _,
-        ) => {}
+        (Shape::Text | Shape::Word(_) | Shape::Integer | Shape::Boolean | Shape::List(_) | Shape::Map, _) => {}
     }
 }
 
 /// Reports what is not supported, and says whether to look further into the value.
-fn apply(support: Support, name: &str, path: &Path, target: Target, report: &mut Report) -> bool {
+fn apply(
+    (support, off_fargate): (Support, Option<&'static str>),
+    name: &str,
+    path: &Path,
+    target: Target,
+    report: &mut Report,
+) -> bool {
+    if let Some(words) = off_fargate.filter(|_| target == Target::Fargate) {
+        report.error(path, words);
+        return false;
+    }
     match support {
         Support::Supported => return true,
         Support::AcceptedWithWarning(remark) => {
@@ -58,8 +65,7 @@ fn apply(support: Support, name: &str, path: &Path, target: Target, report: &mut
             return true;
         }
         Support::Refused(Refusal::Ecs(words)) => report.error(path, words),
-        Support::Refused(Refusal::Fargate(words)) if target == Target::Fargate => report.error(path, words),
-        Support::Refused(Refusal::Berth | Refusal::Fargate(_)) => {
+        Support::Refused(Refusal::Berth) => {
             report.error(path, format!("{name} is not supported by this version of berth"));
         }
     }

@@ -75,7 +75,12 @@ fn a_task_is_refused_in_ecs_own_words() {
         ("pidMode", json!("host"), "pidMode", "Tasks using the Fargate launch type do not support pidMode 'host'"),
         ("pidMode", json!("task"), "pidMode", "pidMode task is not supported by this version of berth"),
         ("ipcMode", json!("none"), "ipcMode", "Fargate compatible task definitions do not support ipcMode"),
-        ("inferenceAccelerators", json!([{}]), "inferenceAccelerators", "Unsupported field 'inferenceAccelerators'"),
+        (
+            "inferenceAccelerators",
+            json!([{"deviceName": "a", "deviceType": "b"}]),
+            "inferenceAccelerators",
+            "Unsupported field 'inferenceAccelerators'",
+        ),
         ("placementConstraints", json!([{}]), "placementConstraints", "do not support constraints"),
         ("volumes", json!([{"name": "x"}]), "volumes", "volumes is not supported by this version of berth"),
         ("proxyConfiguration", json!({"containerName": "x"}), "proxyConfiguration", "not supported by this version"),
@@ -294,7 +299,7 @@ fn what_has_no_effect_is_warned_of_and_what_asks_for_nothing_is_not() {
     assert!(problems[0].message.contains("healthCheck has no effect in this version of berth"));
     for (pointer, value) in [
         ("volumes", json!([])),
-        ("proxyConfiguration", json!({})),
+        ("tags", json!([])),
         ("containerDefinitions/0/privileged", json!(false)),
         ("containerDefinitions/0/links", json!([])),
         ("containerDefinitions/0/hostname", json!("")),

@@ -1,0 +1,160 @@
+//! The rows of a container definition, 42 members, and of the objects below them.
+
+use super::Shape::{Boolean, Integer, List, Map, Structure, Text};
+use super::{Field, Shape, TEXTS, Word, ecs, must, no, no_word, warn, word, yes};
+
+/// A container definition: 42 members.
+pub const CONTAINER_DEFINITION: &[Field] = &[
+    yes("name", Text).remark("1 to 255 letters, digits, hyphens and underscores, once in a task"),
+    yes("image", Text)
+        .remark("any OCI registry, or what was imported; when a registry is asked is [image] pull-behavior"),
+    yes("repositoryCredentials", Structure(&[must("credentialsParameter", Text)]))
+        .remark("a file of this host's: {\"username\": ..., \"password\": ...}"),
+    yes("cpu", Integer).remark("a weight within the task, never a cap; 0, 1 and absent mean 2 shares"),
+    yes("memory", Integer).remark("a hard limit of the container's control group, from 6 MiB"),
+    yes("memoryReservation", Integer).remark("a soft limit: what the kernel leaves it when memory is short"),
+    ecs("links", TEXTS, "Links are not supported when networkMode=awsvpc"),
+    yes("portMappings", List(&Structure(PORT_MAPPING)))
+        .remark("opens nothing in awsvpc mode: every port that is listened on is reachable at the task's address"),
+    yes("essential", Boolean).remark("absent means true: its end is the task's end"),
+    warn("restartPolicy", Structure(RESTART_POLICY), "the container is not restarted"),
+    yes("entryPoint", TEXTS).remark("replaces the image's ENTRYPOINT, and drops its CMD"),
+    yes("command", TEXTS).remark("replaces the image's CMD"),
+    yes("environment", List(&Structure(&[yes("name", Text), yes("value", Text)])))
+        .remark("of two variables with one name the last wins; AWS_REGION and the like are set by berth"),
+    no("environmentFiles", List(&Structure(ENVIRONMENT_FILE))),
+    no("mountPoints", List(&Structure(MOUNT_POINT))),
+    no("volumesFrom", List(&Structure(&[yes("sourceContainer", Text), yes("readOnly", Boolean)]))),
+    yes("linuxParameters", Structure(LINUX_PARAMETERS)),
+    no("secrets", List(&Structure(SECRET))),
+    yes("dependsOn", List(&Structure(CONTAINER_DEPENDENCY))).remark("stops go in the reverse order"),
+    warn("startTimeout", Integer, "dependents wait for the start without a limit"),
+    yes("stopTimeout", Integer)
+        .remark("seconds from the stop signal to SIGKILL, 30 if absent; above 120 with a warning only"),
+    yes("versionConsistency", Shape::Word(&[word("enabled"), word("disabled")]))
+        .remark("whether the tag is resolved once for all tasks of a deployment, or by each task"),
+    ecs("hostname", Text, "hostname is not supported on container when networkMode=awsvpc"),
+    yes("user", Text).remark("looked up in the image's /etc/passwd and /etc/group, without running code of the image"),
+    yes("workingDirectory", Text).remark("absolute; made if the image has none"),
+    ecs("disableNetworking", Boolean, "Disable Networking is not supported on container when networkMode=awsvpc"),
+    no("privileged", Boolean).off_fargate("Fargate requires that the 'privileged' setting be 'false'"),
+    yes("readonlyRootFilesystem", Boolean).remark("`berth exec` works all the same"),
+    ecs("dnsServers", TEXTS, "DNS servers are not supported on container when networkMode=awsvpc"),
+    ecs("dnsSearchDomains", TEXTS, "DNS search domains are not supported on container when networkMode=awsvpc"),
+    ecs(
+        "extraHosts",
+        List(&Structure(&[must("hostname", Text), must("ipAddress", Text)])),
+        "Extra hosts are not supported on container when networkMode=awsvpc",
+    ),
+    no("dockerSecurityOptions", TEXTS)
+        .off_fargate("Fargate compatible task definitions do not support dockerSecurityOptions"),
+    warn("interactive", Boolean, "standard input is empty"),
+    warn("pseudoTerminal", Boolean, "the container has no terminal"),
+    yes("dockerLabels", Map).remark("kept with the definition"),
+    yes("ulimits", List(&Structure(ULIMIT))).remark("nofile is 65535 if absent, core is 0"),
+    warn("logConfiguration", Structure(LOG_CONFIGURATION), "output is kept here, the log driver is not used"),
+    warn("healthCheck", Structure(HEALTH_CHECK), "the check is not run, health stays UNKNOWN"),
+    no("systemControls", List(&Structure(&[yes("namespace", Text), yes("value", Text)]))),
+    no("resourceRequirements", List(&Structure(RESOURCE_REQUIREMENT))),
+    no("firelensConfiguration", Structure(FIRELENS_CONFIGURATION)),
+    no("credentialSpecs", TEXTS),
+];
+
+const PORT_MAPPING: &[Field] = &[
+    yes("containerPort", Integer),
+    yes("hostPort", Integer).remark("in awsvpc mode equal to containerPort"),
+    // Not a Word: ECS takes any other word as tcp.
+    yes("protocol", Text).remark("tcp or udp; any other word means tcp"),
+    yes("name", Text),
+    yes("appProtocol", Shape::Word(&[word("http"), word("http2"), word("grpc")])),
+    yes("containerPortRange", Text),
+];
+
+const RESTART_POLICY: &[Field] =
+    &[must("enabled", Boolean), yes("ignoredExitCodes", List(&Integer)), yes("restartAttemptPeriod", Integer)];
+
+pub(super) const ENVIRONMENT_FILE: &[Field] = &[must("value", Text), must("type", Shape::Word(&[word("s3")]))];
+
+const MOUNT_POINT: &[Field] = &[yes("sourceVolume", Text), yes("containerPath", Text), yes("readOnly", Boolean)];
+
+const SECRET: &[Field] = &[must("name", Text), must("valueFrom", Text)];
+
+const LINUX_PARAMETERS: &[Field] = &[
+    yes("capabilities", Structure(&[yes("add", TEXTS), yes("drop", TEXTS)]))
+        .remark("Docker's default set, without those dropped, with those added: SYS_PTRACE only"),
+    no("devices", List(&Structure(DEVICE))).off_fargate("Fargate compatible task definitions do not support devices"),
+    warn("initProcessEnabled", Boolean, "the container's own first process is process 1"),
+    no("sharedMemorySize", Integer).off_fargate("Fargate compatible task definitions do not support sharedMemorySize"),
+    no("tmpfs", List(&Structure(&[must("containerPath", Text), must("size", Integer), yes("mountOptions", TEXTS)]))),
+    no("maxSwap", Integer).off_fargate("Fargate compatible task definitions do not support maxSwap"),
+    no("swappiness", Integer).off_fargate("Fargate compatible task definitions do not support swappiness"),
+];
+
+const DEVICE: &[Field] = &[
+    must("hostPath", Text),
+    yes("containerPath", Text),
+    yes("permissions", List(&Shape::Word(&[word("read"), word("write"), word("mknod")]))),
+];
+
+const CONTAINER_DEPENDENCY: &[Field] = &[
+    must("containerName", Text),
+    must("condition", Shape::Word(&[word("START"), no_word("COMPLETE"), no_word("SUCCESS"), no_word("HEALTHY")])),
+];
+
+const ULIMIT: &[Field] = &[must("name", Shape::Word(ULIMITS)), must("softLimit", Integer), must("hardLimit", Integer)];
+
+const ULIMITS: &[Word] = &[
+    word("core"),
+    word("cpu"),
+    word("data"),
+    word("fsize"),
+    word("locks"),
+    word("memlock"),
+    word("msgqueue"),
+    word("nice"),
+    word("nofile"),
+    word("nproc"),
+    word("rss"),
+    word("rtprio"),
+    word("rttime"),
+    word("sigpending"),
+    word("stack"),
+];
+
+const LOG_CONFIGURATION: &[Field] = &[
+    must(
+        "logDriver",
+        Shape::Word(&[
+            word("awslogs"),
+            word("awsfirelens"),
+            word("splunk"),
+            word("json-file"),
+            word("journald"),
+            word("syslog"),
+            word("gelf"),
+            word("fluentd"),
+        ]),
+    ),
+    yes("options", Map),
+    yes("secretOptions", List(&Structure(SECRET))),
+];
+
+const HEALTH_CHECK: &[Field] = &[
+    must("command", TEXTS),
+    yes("interval", Integer),
+    yes("timeout", Integer),
+    yes("retries", Integer),
+    yes("startPeriod", Integer),
+];
+
+pub(super) const RESOURCE_REQUIREMENT: &[Field] = &[
+    yes("value", Text),
+    must("type", Shape::Word(&[word("GPU"), word("InferenceAccelerator"), word("NeuronDevice")])),
+    yes(
+        "sharingStrategy",
+        Structure(&[yes("nvidiaMps", Structure(&[must("memory", Integer), yes("maxComputePercent", Integer)]))]),
+    ),
+];
+
+const FIRELENS_CONFIGURATION: &[Field] =
+    &[must("type", Shape::Word(&[word("fluentd"), word("fluentbit")])), yes("options", Map)];

@@ -1,0 +1,143 @@
+//! The rows of a task definition: what RegisterTaskDefinition takes, 19 members, and the objects below them but the
+//! containers.
+
+use super::Shape::{Boolean, Integer, List, Map, Structure, Text};
+use super::container::CONTAINER_DEFINITION;
+use super::{Field, Shape, Word, ecs, must, no, no_word, warn, word, yes};
+
+const ONLY_AWSVPC: &str = "Fargate only supports network mode 'awsvpc'.";
+const NO_CREDENTIALS: &str = "containers are given no credentials";
+
+/// What RegisterTaskDefinition takes: 19 members.
+pub const TASK_DEFINITION: &[Field] = &[
+    yes("family", Text)
+        .remark("1 to 255 letters, digits, hyphens and underscores; a changed definition is a new revision"),
+    warn("taskRoleArn", Text, NO_CREDENTIALS),
+    warn("executionRoleArn", Text, "images come with berth's own credentials, output stays here: the role is not used"),
+    yes("networkMode", Shape::Word(NETWORK_MODES))
+        .remark("awsvpc: a network namespace with a routed veth of its own for each task"),
+    yes("containerDefinitions", List(&Structure(CONTAINER_DEFINITION)))
+        .remark("1 to 10, at least one of them essential"),
+    no("volumes", List(&Structure(VOLUME))),
+    no("placementConstraints", List(&Structure(PLACEMENT_CONSTRAINT)))
+        .off_fargate("Fargate compatible task definitions do not support constraints"),
+    yes("requiresCompatibilities", List(&Shape::Word(COMPATIBILITIES)))
+        .remark("FARGATE brings Fargate's rules; without it those of a container instance hold, which is this host"),
+    yes("cpu", Text).remark("a hard limit of the task's control group; on Fargate one of the 74 pairs with memory"),
+    yes("memory", Text).remark("a hard limit of the task's control group, without swap"),
+    warn("tags", List(&Structure(TAG)), "tags are kept, and nothing is selected by them"),
+    yes("pidMode", Shape::Word(PID_MODES)).remark("each container has a PID namespace of its own"),
+    no("ipcMode", Shape::Word(IPC_MODES)).off_fargate("Fargate compatible task definitions do not support ipcMode"),
+    no("proxyConfiguration", Structure(PROXY_CONFIGURATION)),
+    ecs("inferenceAccelerators", List(&Structure(INFERENCE_ACCELERATOR)), "Unsupported field 'inferenceAccelerators'"),
+    warn("ephemeralStorage", Structure(&[must("sizeInGiB", Integer)]), "the size is not held to"),
+    yes("runtimePlatform", Structure(RUNTIME_PLATFORM)).remark("this host's: Linux on X86_64"),
+    warn("enableFaultInjection", Boolean, "there are no fault endpoints"),
+    no("trustedExecutionConfiguration", Structure(TRUSTED_EXECUTION_CONFIGURATION)),
+];
+
+/// What describe-task-definition returns beside these; it is passed over when pasted back.
+pub const READ_ONLY: &[&str] = &[
+    "taskDefinitionArn",
+    "revision",
+    "status",
+    "requiresAttributes",
+    "compatibilities",
+    "registeredAt",
+    "registeredBy",
+    "deregisteredAt",
+    "deleteRequestedAt",
+];
+
+const NETWORK_MODES: &[Word] = &[
+    word("awsvpc"),
+    no_word("bridge").off_fargate(ONLY_AWSVPC),
+    no_word("host").off_fargate(ONLY_AWSVPC),
+    no_word("none").off_fargate(ONLY_AWSVPC),
+];
+
+const COMPATIBILITIES: &[Word] = &[word("EC2"), word("FARGATE"), no_word("EXTERNAL"), no_word("MANAGED_INSTANCES")];
+
+const PID_MODES: &[Word] = &[
+    no_word("host").off_fargate("Tasks using the Fargate launch type do not support pidMode 'host'"),
+    no_word("task"),
+];
+
+const IPC_MODES: &[Word] = &[no_word("host"), no_word("task"), no_word("none")];
+
+const RUNTIME_PLATFORM: &[Field] = &[
+    yes("cpuArchitecture", Shape::Word(&[word("X86_64"), no_word("ARM64")])),
+    yes(
+        "operatingSystemFamily",
+        Shape::Word(&[
+            word("LINUX"),
+            no_word("WINDOWS_SERVER_2016_FULL"),
+            no_word("WINDOWS_SERVER_2019_FULL"),
+            no_word("WINDOWS_SERVER_2019_CORE"),
+            no_word("WINDOWS_SERVER_2004_CORE"),
+            no_word("WINDOWS_SERVER_20H2_CORE"),
+            no_word("WINDOWS_SERVER_2022_FULL"),
+            no_word("WINDOWS_SERVER_2022_CORE"),
+            no_word("WINDOWS_SERVER_2025_FULL"),
+            no_word("WINDOWS_SERVER_2025_CORE"),
+        ]),
+    ),
+];
+
+const TAG: &[Field] = &[yes("key", Text), yes("value", Text)];
+
+const PLACEMENT_CONSTRAINT: &[Field] = &[yes("type", Shape::Word(&[word("memberOf")])), yes("expression", Text)];
+
+const VOLUME: &[Field] = &[
+    yes("name", Text),
+    yes("host", Structure(&[yes("sourcePath", Text)])),
+    no("dockerVolumeConfiguration", Structure(DOCKER_VOLUME)),
+    no("efsVolumeConfiguration", Structure(EFS_VOLUME)),
+    no("s3filesVolumeConfiguration", Structure(S3_FILES_VOLUME)),
+    no("fsxWindowsFileServerVolumeConfiguration", Structure(FSX_VOLUME)),
+    no("configuredAtLaunch", Boolean),
+];
+
+const DOCKER_VOLUME: &[Field] = &[
+    yes("scope", Shape::Word(&[word("task"), word("shared")])),
+    yes("autoprovision", Boolean),
+    yes("driver", Text),
+    yes("driverOpts", Map),
+    yes("labels", Map),
+];
+
+const SWITCH: Shape = Shape::Word(&[word("ENABLED"), word("DISABLED")]);
+
+const EFS_VOLUME: &[Field] = &[
+    must("fileSystemId", Text),
+    yes("rootDirectory", Text),
+    yes("transitEncryption", SWITCH),
+    yes("transitEncryptionPort", Integer),
+    yes("authorizationConfig", Structure(&[yes("accessPointId", Text), yes("iam", SWITCH)])),
+];
+
+const S3_FILES_VOLUME: &[Field] = &[
+    must("fileSystemArn", Text),
+    yes("rootDirectory", Text),
+    yes("transitEncryptionPort", Integer),
+    yes("accessPointArn", Text),
+];
+
+const FSX_VOLUME: &[Field] = &[
+    must("fileSystemId", Text),
+    must("rootDirectory", Text),
+    must("authorizationConfig", Structure(&[must("credentialsParameter", Text), must("domain", Text)])),
+];
+
+const PROXY_CONFIGURATION: &[Field] = &[
+    yes("type", Shape::Word(&[word("APPMESH")])),
+    must("containerName", Text),
+    yes("properties", List(&Structure(&[yes("name", Text), yes("value", Text)]))),
+];
+
+const INFERENCE_ACCELERATOR: &[Field] = &[must("deviceName", Text), must("deviceType", Text)];
+
+const TRUSTED_EXECUTION_CONFIGURATION: &[Field] = &[
+    must("isolationMode", Shape::Word(&[word("SHARED"), word("ISOLATED_SANDBOX"), word("CONFIDENTIAL_SANDBOX")])),
+    yes("attestationPolicy", Text),
+];
