@@ -47,7 +47,8 @@ demo-image:
 	@rootfs-fixtures/make nginx
 
 test: build fixtures ## both suites; the second one needs root
-	$(if $(filter 0,$(shell id -u)),$(call packages,openssl skopeo))
+	$(if $(filter 0,$(shell id -u)),$(call packages,openssl skopeo python3-venv))
+	@[ "$$(id -u)" != 0 ] || tests/support/venv
 	@.ci/suites
 
 test-guest: build fixtures ## a run of everything in a virtual machine: cgroup v2, Debian's kernel; under 5 minutes without KVM
