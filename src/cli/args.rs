@@ -92,6 +92,8 @@ pub enum Command {
     Image(Image),
     /// Check task definitions without running anything
     Lint(Lint),
+    /// Show what berth does with each member of a task definition, and what Fargate does
+    Fields(Fields),
     /// Check this host, and say how to mend what it lacks
     #[command(after_help = "Exit codes: 0 tasks can run here, 1 something that tasks need is missing.")]
     Doctor,
@@ -309,6 +311,25 @@ pub struct Lint {
     /// Task definitions, - for standard input
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<Input>,
+}
+
+/// `berth fields`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "`berth lint` and `berth run` judge by this very table. FARGATE is what ECS does with a member on Fargate, BERTH \
+    what berth does where ECS takes it: yes (as ECS does), no effect (with a warning), refused (by name), or the words that \
+    are taken.\n\n\
+    Examples:\n  \
+    berth fields\n  \
+    berth fields healthCheck\n  \
+    berth fields 'linux*size'\n  \
+    berth fields --format json | jq -r '.[] | select(.berth != \"yes\").field'\n\n\
+    Exit codes: 0 done, 1 no member has such a name."
+)]
+pub struct Fields {
+    /// Only members with one of these in their names; upper and lower case are the same, * is anything
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod definition;
 mod doctor;
 pub mod error;
 mod exec;
+mod fields;
 mod images;
 pub mod input;
 mod interrupt;
@@ -68,6 +69,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Stats(args) => stats::stats(&mut engine()?, &args, output),
         Command::Rm(args) => tasks::rm(&mut engine()?, &args),
         Command::Image(command) => images::image(&mut engine()?, command, cli.format, output),
+        Command::Fields(args) => fields::fields(&args, output),
         Command::Lint(args) => definition::lint(&args, output),
         Command::Doctor => doctor::doctor(cli.root.as_deref(), output),
         Command::Completions { shell } => Ok(completions::write(shell, &mut std::io::stdout())?),

@@ -45,4 +45,5 @@ pub use crate::logs::{
 };
 pub use crate::runtime::cgroup::Usage;
 pub use crate::sys::tty;
+pub use crate::validate::fields::rows::{Row as FieldRow, rows as field_rows};
 pub use crate::validate::{Problem, Severity, Strictness, ValidTaskDefinition, parse, validate};

@@ -16,7 +16,7 @@ fn structure(fields: &'static [Field], node: &Node, path: &Path, report: &mut Re
         return mismatch("an object", node, path, report);
     };
     let result = members(fields, given, path, report);
-    let whole = fields.iter().all(|field| !field.required || result.contains_key(field.name));
+    let whole = fields.iter().all(|field| !field.required || field.ruled || result.contains_key(field.name));
     whole.then_some(Value::Object(result))
 }
 
@@ -39,7 +39,7 @@ pub(super) fn members(
             None => unknown(fields, member, path, report),
         }
     }
-    for field in fields.iter().filter(|field| field.required && is_missing(given, field.name)) {
+    for field in fields.iter().filter(|field| field.required && !field.ruled && is_missing(given, field.name)) {
         let message = format!("{} is missing", field.name);
         report.unreadable(&path.member(field.name), Exception::InvalidParameterException, message);
     }

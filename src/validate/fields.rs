@@ -71,8 +71,10 @@ pub struct Field {
     pub support: Support,
     /// ECS's words, if ECS refuses it on Fargate.
     pub off_fargate: Option<&'static str>,
-    /// Whether the object around it means nothing without it. (What else ECS demands is the rules' part.)
+    /// Whether the object around it means nothing without it.
     pub required: bool,
+    /// Whether a rule says that it is missing, in ECS's words.
+    pub ruled: bool,
     /// What berth does with it, precisely, where its name and ECS's reference leave that open.
     pub remark: &'static str,
 }
@@ -81,6 +83,12 @@ impl Field {
     /// With what berth does, precisely.
     const fn remark(mut self, remark: &'static str) -> Self {
         self.remark = remark;
+        self
+    }
+
+    /// Missing in the words of a rule.
+    const fn ruled(mut self) -> Self {
+        self.ruled = true;
         self
     }
 
@@ -100,7 +108,7 @@ impl Word {
 }
 
 const fn field(name: &'static str, shape: Shape, support: Support) -> Field {
-    Field { name, shape, support, off_fargate: None, required: false, remark: "" }
+    Field { name, shape, support, off_fargate: None, required: false, ruled: false, remark: "" }
 }
 
 const fn yes(name: &'static str, shape: Shape) -> Field {

@@ -141,7 +141,8 @@ fn without_a_command_the_help_is_shown() {
 #[test]
 fn every_command_has_a_help_that_teaches() {
     let all = stdout(&berth(&["--help"]));
-    let commands = ["run", "ps", "describe", "logs", "stop", "exec", "stats", "rm", "image", "lint", "doctor"];
+    let commands =
+        ["run", "ps", "describe", "logs", "stop", "exec", "stats", "rm", "image", "lint", "fields", "doctor"];
     for command in commands {
         assert!(all.contains(&format!("\n  {command}  ")), "{command} is not in:\n{all}");
         let output = berth(&[command, "--help"]);

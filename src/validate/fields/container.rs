@@ -5,8 +5,9 @@ use super::{Field, Shape, TEXTS, Word, ecs, must, no, no_word, warn, word, yes};
 
 /// A container definition: 42 members.
 pub const CONTAINER_DEFINITION: &[Field] = &[
-    yes("name", Text).remark("1 to 255 letters, digits, hyphens and underscores, once in a task"),
-    yes("image", Text)
+    must("name", Text).ruled().remark("1 to 255 letters, digits, hyphens and underscores, once in a task"),
+    must("image", Text)
+        .ruled()
         .remark("any OCI registry, or what was imported; when a registry is asked is [image] pull-behavior"),
     yes("repositoryCredentials", Structure(&[must("credentialsParameter", Text)]))
         .remark("a file of this host's: {\"username\": ..., \"password\": ...}"),

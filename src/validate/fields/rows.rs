@@ -14,6 +14,9 @@ pub struct Row {
     pub r#type: String,
     /// Whether the object around it must have it.
     pub required: bool,
+    /// The words that it can be; empty where any is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<&'static str>,
     /// What ECS does with it on Fargate: `yes`, `refused`, or the words that it takes.
     pub fargate: String,
     /// What berth does with it where ECS takes it: `yes`, `no effect`, `refused`, or the words that it takes.
@@ -46,6 +49,7 @@ fn add(fields: &[Field], prefix: &str, around: Status, rows: &mut Vec<Row>) {
         rows.push(Row {
             field: place.trim_end_matches("[]").to_owned(),
             required: field.required,
+            words: words.iter().map(|word| word.text).collect(),
             fargate: column(own.off_fargate.then_some("refused"), words, |word| {
                 word.off_fargate.is_none() && by_ecs(word)
             }),

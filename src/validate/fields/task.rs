@@ -10,13 +10,15 @@ const NO_CREDENTIALS: &str = "containers are given no credentials";
 
 /// What RegisterTaskDefinition takes: 19 members.
 pub const TASK_DEFINITION: &[Field] = &[
-    yes("family", Text)
+    must("family", Text)
+        .ruled()
         .remark("1 to 255 letters, digits, hyphens and underscores; a changed definition is a new revision"),
     warn("taskRoleArn", Text, NO_CREDENTIALS),
     warn("executionRoleArn", Text, "images come with berth's own credentials, output stays here: the role is not used"),
     yes("networkMode", Shape::Word(NETWORK_MODES))
         .remark("awsvpc: a network namespace with a routed veth of its own for each task"),
-    yes("containerDefinitions", List(&Structure(CONTAINER_DEFINITION)))
+    must("containerDefinitions", List(&Structure(CONTAINER_DEFINITION)))
+        .ruled()
         .remark("1 to 10, at least one of them essential"),
     no("volumes", List(&Structure(VOLUME))),
     no("placementConstraints", List(&Structure(PLACEMENT_CONSTRAINT)))
