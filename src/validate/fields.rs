@@ -1,9 +1,10 @@
 //! The one table of what ECS knows and what berth does with it: every member of a task definition, its JSON shape, what
 //! Fargate does with it, and whether berth supports it, accepts it with a warning, or refuses it. `convert` reads shapes
 //! from it, `support` refuses by it, `berth fields` prints it, so that none can drift from the others. Members and shapes
-//! are those of the ECS service model. The rows are in `task` and `container`.
+//! are those of the ECS service model. The rows are in `task`, `container` and `overrides`.
 
 pub mod container;
+pub mod overrides;
 pub mod rows;
 pub mod task;
 

@@ -9,6 +9,7 @@ pub mod fields;
 mod json;
 mod names;
 mod order;
+mod overrides;
 mod parse;
 mod port_rules;
 mod problem;
@@ -21,6 +22,7 @@ mod task_definition;
 mod task_rules;
 mod valid_container;
 
+pub use overrides::{Overridden, ParsedOverrides, overridden, parse_overrides};
 pub use parse::{Parsed, parse, parse_bytes};
 pub use problem::{Problem, Severity};
 pub use report::Strictness;

@@ -56,16 +56,7 @@ pub fn parse_bytes(bytes: &[u8], strictness: Strictness) -> Parsed {
 
 /// Reads a definition: RegisterTaskDefinition's JSON, or what describe-task-definition prints.
 pub fn parse(text: &str, strictness: Strictness) -> Parsed {
-    if text.len() > MAX_BYTES {
-        let mut report = Report::new("", strictness);
-        report.at(0, Severity::Error, &Path::root(), format!("longer than {MAX_BYTES} bytes"));
-        return Parsed { definition: None, report };
-    }
-    let mut report = Report::new(text, strictness);
-    let (root, faults) = json::read(text);
-    for fault in faults {
-        report.at(fault.at, Severity::Error, &Path::root(), fault.message);
-    }
+    let (root, mut report) = document(text, strictness);
     let definition = root.and_then(|root| {
         let (root, tags) = unwrap(root, &mut report);
         let root = without_read_only(root, tags, &mut report);
@@ -73,6 +64,21 @@ pub fn parse(text: &str, strictness: Strictness) -> Parsed {
         read(&root, &mut report)
     });
     Parsed { definition, report }
+}
+
+/// The JSON of a text, and what is wrong with it.
+pub(super) fn document(text: &str, strictness: Strictness) -> (Option<Node>, Report) {
+    if text.len() > MAX_BYTES {
+        let mut report = Report::new("", strictness);
+        report.at(0, Severity::Error, &Path::root(), format!("longer than {MAX_BYTES} bytes"));
+        return (None, report);
+    }
+    let mut report = Report::new(text, strictness);
+    let (root, faults) = json::read(text);
+    for fault in faults {
+        report.at(fault.at, Severity::Error, &Path::root(), fault.message);
+    }
+    (root, report)
 }
 
 fn read(root: &Node, report: &mut Report) -> Option<TaskDefinition> {

@@ -58,6 +58,12 @@ impl Path {
     fn is_within(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)
     }
+
+    /// This place, if it is within `from`, as a place within `to`.
+    fn moved(&self, from: &Self, to: &Self) -> Option<Self> {
+        let rest = self.0.strip_prefix(&from.0[..])?;
+        Some(Self([&to.0, rest].concat()))
+    }
 }
 
 impl fmt::Display for Path {
@@ -121,6 +127,10 @@ impl Source {
 pub(super) struct Report {
     pub strictness: Strictness,
     pub source: Source,
+    /// The exception of what breaks a rule.
+    pub exception: Exception,
+    /// Places that rules speak of, and where their values come from; what is further inside comes first.
+    pub moves: Vec<(Path, Path)>,
     problems: Vec<Problem>,
     /// Places whose value was wrong in form: rules find nothing there, and need not say so again.
     unread: Vec<Path>,
@@ -128,22 +138,30 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(text: &str, strictness: Strictness) -> Self {
-        Self { strictness, source: Source::new(text), problems: Vec::new(), unread: Vec::new() }
+        let exception = Exception::ClientException;
+        Self {
+            strictness,
+            source: Source::new(text),
+            exception,
+            moves: Vec::new(),
+            problems: Vec::new(),
+            unread: Vec::new(),
+        }
     }
 
     /// The definition cannot be run.
     pub(super) fn error(&mut self, path: &Path, message: impl Into<String>) {
-        self.add(Severity::Error, path, Exception::ClientException, message.into());
+        self.add(Severity::Error, path, self.exception, message.into());
     }
 
     /// It can, but not quite as asked for.
     pub(super) fn warning(&mut self, path: &Path, message: impl Into<String>) {
-        self.add(Severity::Warning, path, Exception::ClientException, message.into());
+        self.add(Severity::Warning, path, self.exception, message.into());
     }
 
     /// ECS refuses this, and the command line need not.
     pub(super) fn refused_by_ecs(&mut self, path: &Path, message: impl Into<String>) {
-        self.add(self.leniently(), path, Exception::ClientException, message.into());
+        self.add(self.leniently(), path, self.exception, message.into());
     }
 
     /// A value has another form than ECS's, and it is understood all the same.
@@ -190,8 +208,9 @@ impl Report {
     }
 
     fn add(&mut self, severity: Severity, path: &Path, exception: Exception, message: String) {
+        let path = self.moves.iter().find_map(|(from, to)| path.moved(from, to)).unwrap_or_else(|| path.clone());
         if !self.drops(severity) && !self.unread.iter().any(|unread| path.is_within(unread)) {
-            self.push(severity, path, self.source.find(path), exception, message);
+            self.push(severity, &path, self.source.find(&path), exception, message);
         }
     }
 

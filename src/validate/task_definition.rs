@@ -30,10 +30,10 @@ pub fn validate(parsed: Parsed) -> Result<(ValidTaskDefinition, Vec<Problem>), V
     if report.has_errors() {
         return Err(report.problems());
     }
-    Ok((ValidTaskDefinition(normal(definition)), report.problems()))
+    Ok((ValidTaskDefinition::normal(definition), report.problems()))
 }
 
-fn check(definition: &TaskDefinition, report: &mut Report) {
+pub(super) fn check(definition: &TaskDefinition, report: &mut Report) {
     let target = task_rules::target(definition);
     let value = serde_json::to_value(definition).unwrap_or_default();
     let bytes = value.to_string().len();
@@ -84,6 +84,11 @@ fn normal_container(mut container: ContainerDefinition) -> ContainerDefinition {
 }
 
 impl ValidTaskDefinition {
+    /// A definition that `check` has found nothing wrong with.
+    pub(super) fn normal(definition: TaskDefinition) -> Self {
+        Self(normal(definition))
+    }
+
     /// The definition as ECS describes it, without what only registration sets.
     pub fn definition(&self) -> &TaskDefinition {
         &self.0

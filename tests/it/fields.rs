@@ -33,6 +33,11 @@ fn fields(args: &[&str]) -> BTreeMap<String, Value> {
     by_place(&output.stdout)
 }
 
+/// The members of a task definition, without what RunTask replaces.
+fn definition() -> BTreeMap<String, Value> {
+    fields(&["--format", "json"]).into_iter().filter(|(place, _)| !place.starts_with("overrides")).collect()
+}
+
 fn sorted(words: &Value) -> Vec<String> {
     let mut words: Vec<_> =
         words.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
@@ -64,7 +69,7 @@ fn differences(model: &BTreeMap<String, Value>, ours: &BTreeMap<String, Value>) 
 
 #[test]
 fn the_table_has_every_member_of_the_service_model_with_its_shape_and_its_words() {
-    let (model, ours) = (model(&["RegisterTaskDefinition"]), fields(&["--format", "json"]));
+    let (model, ours) = (model(&["RegisterTaskDefinition"]), definition());
     assert_eq!(differences(&model, &ours), Vec::<String>::new());
     let members = |prefix: &str| {
         let below = ours.keys().filter_map(|place| place.strip_prefix(prefix));
@@ -74,9 +79,17 @@ fn the_table_has_every_member_of_the_service_model_with_its_shape_and_its_words(
 }
 
 #[test]
+fn the_table_has_every_member_that_run_task_overrides() {
+    let model = model(&["RunTask", "overrides"]);
+    let below = |(place, row): (String, Value)| Some((place.strip_prefix("overrides.")?.to_owned(), row));
+    let ours: BTreeMap<_, _> = fields(&[]).into_iter().filter_map(below).collect();
+    assert_eq!(differences(&model, &ours), Vec::<String>::new());
+}
+
+#[test]
 fn a_member_that_the_table_lacks_is_noticed() {
     let model = model(&["RegisterTaskDefinition"]);
-    let mut ours = fields(&[]);
+    let mut ours = definition();
     ours.remove("containerDefinitions[].healthCheck.retries").expect("it is there");
     ours.get_mut("networkMode").expect("it is there")["words"] = serde_json::json!(["awsvpc"]);
     ours.get_mut("containerDefinitions[].cpu").expect("it is there")["type"] = "string".into();

@@ -2,13 +2,17 @@
 
 use serde::Serialize;
 
+use super::overrides::TASK_OVERRIDE;
 use super::{Field, Refusal, Shape, Support, TASK_DEFINITION, Word};
+
+const OVERRIDES: Field = super::yes("overrides", Shape::Structure(TASK_OVERRIDE))
+    .remark("`berth run --overrides`; the result keeps all rules");
 
 /// One member, with all that is said of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
-    /// The place in a task definition, `containerDefinitions[].healthCheck.interval`.
+    /// The place in a task definition, `containerDefinitions[].healthCheck.interval`, or in RunTask, `overrides.cpu`.
     pub field: String,
     /// What JSON has there: `string`, `integer`, `boolean`, `object`, `map`, or a list of them, `string[]`.
     pub r#type: String,
@@ -25,10 +29,12 @@ pub struct Row {
     pub remark: String,
 }
 
-/// All members of a task definition in the order of the service model, each in front of those below it.
+/// All members of a task definition in the order of the service model, each in front of those below it; then, as
+/// `overrides.`, what RunTask replaces.
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     add(TASK_DEFINITION, "", Status::default(), &mut rows);
+    add(&[OVERRIDES], "", Status::default(), &mut rows);
     rows
 }
 
