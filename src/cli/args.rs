@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 pub use self::image::{Image, Import, Login, Prune, Pull, Save};
-use super::input::{Assignment, Input, Since, TaskName};
+use super::input::{Assignment, Input, Json, Since, TaskName};
 
 mod image;
 
@@ -116,7 +116,12 @@ pub enum Command {
     Examples:\n  \
     berth run webserver.json\n  \
     berth run -d webserver.json\n  \
-    aws ecs describe-task-definition --task-definition web | berth run -d -\n\n\
+    aws ecs describe-task-definition --task-definition web | berth run -d -\n  \
+    berth run --overrides '{\"containerOverrides\": [{\"name\": \"web\", \"command\": [\"nginx\", \"-T\"]}]}' webserver.json\n  \
+    berth run --overrides @larger.json webserver.json\n\n\
+    Overrides are cpu, memory, ephemeralStorage, taskRoleArn and executionRoleArn of the task, and of a container command, \
+    environment, environmentFiles, cpu, memory, memoryReservation and resourceRequirements (`berth fields overrides`). The \
+    registered definition stays as it is.\n\n\
     Images that are not on this host are pulled first; [image] pull-behavior in config.toml says when those that are here \
     are asked for again. In the foreground the task ends with the command: Ctrl-C stops it. With -d the command ends when \
     the task runs, and prints what RunTask answers.\n\n\
@@ -130,6 +135,9 @@ pub struct Run {
     /// Who or what starts the task, as ECS reports it
     #[arg(long, value_name = "TEXT")]
     pub started_by: Option<String>,
+    /// What this run replaces in the task definition, as RunTask's `overrides`
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub overrides: Option<Json>,
     /// How its output looks.
     #[command(flatten)]
     pub look: Look,

@@ -6,11 +6,13 @@ use serde::Serialize;
 
 use super::args::{Format, Lint};
 use super::error::Failure;
-use super::input::Input;
+use super::input::{Input, Json};
 use super::output::{self, Output, note};
 use super::plain::Colour;
 use super::problems::{self, Finding, render};
-use crate::ops::{Problem, Severity, Strictness, ValidTaskDefinition, parse, validate};
+use crate::ops::{
+    Problem, Severity, Strictness, TaskOverride, ValidTaskDefinition, overridden, parse, parse_overrides, validate,
+};
 
 /// ECS takes 64 KiB; what people have may be indented and wrapped.
 const LONGEST: u64 = 1 << 20;
@@ -20,12 +22,31 @@ pub(super) fn read(file: &Input) -> Result<ValidTaskDefinition, Failure> {
     let text = text(file)?;
     match validate(parse(&text, Strictness::Lenient)) {
         Ok((definition, warnings)) => {
-            show(file, &text, &warnings);
+            show(&file.to_string(), &text, &warnings);
             Ok(definition)
         }
         Err(problems) => {
-            show(file, &text, &problems);
+            show(&file.to_string(), &text, &problems);
             Err(Failure::Usage(format!("{file} cannot be run")))
+        }
+    }
+}
+
+/// What a run replaces in its definition. Mistakes are a wrong usage, as those of the definition.
+pub(super) fn read_overrides(json: &Json, definition: &ValidTaskDefinition) -> Result<TaskOverride, Failure> {
+    let name = match json {
+        Json::Text(_) => "--overrides".to_owned(),
+        Json::File(file) => file.to_string(),
+    };
+    let text = json.read(LONGEST).map_err(|error| Failure::Usage(format!("read {name}: {error}")))?;
+    match overridden(definition, parse_overrides(&text, Strictness::Lenient)) {
+        Ok((overridden, warnings)) => {
+            show(&name, &text, &warnings);
+            Ok(overridden.overrides)
+        }
+        Err(problems) => {
+            show(&name, &text, &problems);
+            Err(Failure::Usage(format!("{name} does not fit the task definition {}", definition.family())))
         }
     }
 }
@@ -58,7 +79,7 @@ pub(super) fn lint(args: &Lint, output: Output) -> Result<(), Failure> {
         };
         if output.format() == Format::Table {
             let verdict = if valid { "can be run" } else { "cannot be run" };
-            let found = rendered(file, &text, &problems, Colour::of(&io::stdout()));
+            let found = rendered(&file.to_string(), &text, &problems, Colour::of(&io::stdout()));
             output::write(&format!("{found}{file}: {verdict}\n"))?;
         }
         reports.push(Report { file: file.to_string(), valid, problems });
@@ -78,15 +99,15 @@ fn text(file: &Input) -> Result<String, Failure> {
     file.read(LONGEST).map_err(|error| Failure::Usage(format!("read {file}: {error}")))
 }
 
-fn show(file: &Input, text: &str, problems: &[Problem]) {
+fn show(file: &str, text: &str, problems: &[Problem]) {
     if !problems.is_empty() {
         note(rendered(file, text, problems, Colour::of(&io::stderr())).trim_end());
     }
 }
 
-fn rendered(file: &Input, text: &str, problems: &[Problem], colour: Colour) -> String {
+fn rendered(file: &str, text: &str, problems: &[Problem], colour: Colour) -> String {
     let findings: Vec<Finding<'_>> = problems.iter().map(finding).collect();
-    render(&file.to_string(), text, &findings, colour)
+    render(file, text, &findings, colour)
 }
 
 fn finding(problem: &Problem) -> Finding<'_> {

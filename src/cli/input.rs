@@ -76,6 +76,37 @@ impl fmt::Display for Input {
     }
 }
 
+/// JSON on the command line itself, or `@FILE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Json {
+    /// The text.
+    Text(String),
+    /// Where it is.
+    File(Input),
+}
+
+impl Json {
+    /// Its whole text; at most `limit` bytes of a file.
+    pub fn read(&self, limit: u64) -> io::Result<String> {
+        match self {
+            Self::Text(text) => Ok(text.clone()),
+            Self::File(file) => file.read(limit),
+        }
+    }
+}
+
+impl FromStr for Json {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix('@') {
+            Some("") => Err("the name of a file stands behind the @"),
+            Some(file) => Ok(Self::File(Input::from(OsString::from(file)))),
+            None => Ok(Self::Text(text.to_owned())),
+        }
+    }
+}
+
 /// A time in the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {

@@ -59,7 +59,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Run(args) => {
             // What is wrong with a file is said to everybody.
             let definition = definition::read(&args.file)?;
-            run::run(&mut engine()?, &definition, &args, cli.format, output)
+            let overrides =
+                args.overrides.as_ref().map(|json| definition::read_overrides(json, &definition)).transpose()?;
+            run::run(&mut engine()?, &definition, overrides.unwrap_or_default(), &args, cli.format, output)
         }
         Command::Ps(args) => tasks::ps(&mut engine()?, &args, output),
         Command::Describe(args) => tasks::describe(&mut engine()?, &args, output),

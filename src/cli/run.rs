@@ -14,18 +14,19 @@ use super::plain::plain;
 use super::progress::Shown;
 use super::tasks::{STOPPED_BY_USER, reason, table};
 use crate::ops::{
-    Engine, Followed, LastStatus, LogQuery, RunOptions, StopCode, TaskList, TaskRecord, Until, ValidTaskDefinition,
-    Waited,
+    Engine, Followed, LastStatus, LogQuery, RunOptions, StopCode, TaskList, TaskOverride, TaskRecord, Until,
+    ValidTaskDefinition, Waited,
 };
 
 pub(super) fn run(
     engine: &mut Engine,
     definition: &ValidTaskDefinition,
+    overrides: TaskOverride,
     args: &Run,
     format: Option<Format>,
     output: Output,
 ) -> Result<(), Failure> {
-    let options = RunOptions { started_by: args.started_by.clone(), ..RunOptions::default() };
+    let options = RunOptions { started_by: args.started_by.clone(), overrides, ..RunOptions::default() };
     let mut shown = Shown::beside_results(format);
     let images = engine.provide(definition, &options, &mut |image, step| shown.show(&image.familiar(), &step))?;
     drop(shown);

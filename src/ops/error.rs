@@ -7,6 +7,7 @@ use crate::image::{ReferenceError, StoreError as ImageStoreError};
 use crate::plan::make::PlanError;
 use crate::store::StoreError;
 use crate::supervisor::launch::LaunchError;
+use crate::validate::Problem;
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +81,12 @@ pub enum OpsError {
     /// The definition and the images do not fit together.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// What a run replaces does not fit into the definition.
+    #[error("overrides: {}", Problem::first(problems))]
+    Overrides {
+        /// Why not, and where.
+        problems: Vec<Problem>,
+    },
     /// Every address of every subnet is leased.
     #[error("no address is free in the subnets {subnets}: stop a task, or configure larger subnets")]
     NoAddress {

@@ -38,6 +38,7 @@ pub use stats::{ContainerUsage, TaskUsage};
 pub use tasks::{TaskList, TaskRecord, Waited};
 
 // What callers need of the bands below, so that they import nothing but this one.
+pub use crate::ecs::TaskOverride;
 pub use crate::image::{Digest, ImageReference, LayerSize, Progress, Prune, Pruned};
 pub use crate::lifecycle::{LastStatus, StopCode};
 pub use crate::logs::{
@@ -46,4 +47,6 @@ pub use crate::logs::{
 pub use crate::runtime::cgroup::Usage;
 pub use crate::sys::tty;
 pub use crate::validate::fields::rows::{Row as FieldRow, rows as field_rows};
-pub use crate::validate::{Problem, Severity, Strictness, ValidTaskDefinition, parse, validate};
+pub use crate::validate::{
+    Problem, Severity, Strictness, ValidTaskDefinition, overridden, parse, parse_overrides, validate,
+};

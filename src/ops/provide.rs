@@ -66,6 +66,7 @@ impl Engine {
         progress: &mut dyn FnMut(&ImageReference, Progress),
     ) -> Result<TaskImages, OpsError> {
         let started_at = now();
+        let definition = options.applied(definition)?;
         let references = references(definition.definition(), options)?;
         let mut wanted = wanted(&definition.definition().container_definitions, &references);
         let images = self.images()?;

@@ -1,5 +1,6 @@
 //! `run`: register the definition, plan the task, commit it with its lease, start its supervisor.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::net::Ipv4Addr;
 
@@ -9,7 +10,7 @@ use rand::RngExt;
 use super::engine::DEFAULT_CLUSTER;
 use super::provide::{Missing, Present};
 use super::{Engine, OpsError, TaskImages, TaskRecord};
-use crate::ecs::TaskDefinition;
+use crate::ecs::{TaskDefinition, TaskOverride};
 use crate::image::Digest;
 use crate::lifecycle::{TaskState, Timestamp};
 use crate::plan::TaskPlan;
@@ -20,7 +21,7 @@ use crate::store::{Commit, Txn};
 use crate::supervisor::launch::{Beginning, LaunchError, Waiting, begin, launch};
 use crate::sys::capability::{Capabilities, permitted};
 use crate::sys::time;
-use crate::validate::ValidTaskDefinition;
+use crate::validate::{ValidTaskDefinition, overridden};
 
 /// How often a plan is made anew because somebody else was quicker.
 const ATTEMPTS: usize = 100;
@@ -33,12 +34,39 @@ pub struct RunOptions {
     /// The digests of images by the names of their containers: those with which a deployment began. A container with
     /// `versionConsistency` disabled does not care.
     pub pinned: BTreeMap<String, Digest>,
+    /// What this run replaces in the definition.
+    pub overrides: TaskOverride,
+}
+
+impl RunOptions {
+    /// The definition as this run has it; the one that is registered stays as it is.
+    pub(super) fn applied<'a>(
+        &self,
+        definition: &'a ValidTaskDefinition,
+    ) -> Result<Cow<'a, ValidTaskDefinition>, OpsError> {
+        if self.overrides == TaskOverride::default() {
+            return Ok(Cow::Borrowed(definition));
+        }
+        match overridden(definition, self.overrides.clone().into()) {
+            Ok((overridden, _)) => Ok(Cow::Owned(overridden.definition)),
+            Err(problems) => Err(OpsError::Overrides { problems }),
+        }
+    }
 }
 
 /// What a task is planned into.
 struct Surroundings {
     vpc: Vpc,
     resolv_conf: String,
+}
+
+/// What a task is made of.
+#[derive(Clone, Copy)]
+struct Definitions<'a> {
+    /// What was registered, or will be.
+    registered: &'a ValidTaskDefinition,
+    /// The same with what the run replaces.
+    applied: &'a ValidTaskDefinition,
 }
 
 /// A revision that exists, or one that is made together with its first task.
@@ -56,30 +84,27 @@ impl Engine {
         images: TaskImages,
         options: &RunOptions,
     ) -> Result<TaskRecord, OpsError> {
-        let names = names(definition, options, &images);
+        let applied = options.applied(definition)?;
+        let definitions = Definitions { registered: definition, applied: &applied };
+        let names = names(&applied, options, &images);
         match images.outcome {
-            Ok(present) => self.start(definition, &present, &names),
-            Err(missing) => self.record_unstarted(definition, &missing, &names),
+            Ok(present) => self.start(definitions, &present, &names),
+            Err(missing) => self.record_unstarted(definitions, &missing, &names),
         }
     }
 
     /// The images are held until the task is on record.
-    fn start(
-        &mut self,
-        definition: &ValidTaskDefinition,
-        images: &Present,
-        names: &Names,
-    ) -> Result<TaskRecord, OpsError> {
+    fn start(&mut self, definitions: Definitions<'_>, images: &Present, names: &Names) -> Result<TaskRecord, OpsError> {
         let waiting = begin(&names.task, Beginning::New);
         let waiting = waiting.map_err(|source| OpsError::Launch { task: names.task.clone(), source })?;
         let surroundings = self.surroundings()?;
         for _ in 0..ATTEMPTS {
             let place = self.place(&surroundings)?;
-            let revision = self.revision(definition)?;
-            let plan = plan(definition, revision.number, &images.facts, &place, names.clone())?;
+            let revision = self.revision(definitions.registered)?;
+            let plan = plan(definitions.applied, revision.number, &images.facts, &place, names.clone())?;
             let state = state(&plan);
             let lease = Txn::default().require_absent(&plan.lease).put(&plan.lease, &Lease { task: plan.id.clone() });
-            if let Some(record) = self.commit(definition, plan, state, &revision, lease)? {
+            if let Some(record) = self.commit(definitions.registered, plan, state, &revision, lease)? {
                 return self.launch(waiting, record);
             }
         }
@@ -89,18 +114,18 @@ impl Engine {
     /// No lease, no supervisor: only what there is to tell.
     fn record_unstarted(
         &mut self,
-        definition: &ValidTaskDefinition,
+        definitions: Definitions<'_>,
         missing: &Missing,
         names: &Names,
     ) -> Result<TaskRecord, OpsError> {
         let surroundings = self.surroundings()?;
         for _ in 0..ATTEMPTS {
             let place = self.place(&surroundings)?;
-            let revision = self.revision(definition)?;
-            let plan = plan_unstarted(definition, revision.number, &place, names.clone());
+            let revision = self.revision(definitions.registered)?;
+            let plan = plan_unstarted(definitions.applied, revision.number, &place, names.clone());
             let mut state = state(&plan);
             state.never_start(missing.reason.clone(), Some(missing.container), Timestamp(names.pulled_at));
-            if let Some(record) = self.commit(definition, plan, state, &revision, Txn::default())? {
+            if let Some(record) = self.commit(definitions.registered, plan, state, &revision, Txn::default())? {
                 return Ok(record);
             }
         }
@@ -232,5 +257,6 @@ fn names(definition: &ValidTaskDefinition, options: &RunOptions, images: &TaskIm
         created_at: images.started_at.0,
         pulled_at: images.stopped_at.0,
         started_by: options.started_by.clone(),
+        overrides: options.overrides.clone(),
     }
 }

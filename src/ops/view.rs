@@ -3,11 +3,13 @@
 use super::TaskRecord;
 use crate::ecs::arn::Owner;
 use crate::ecs::container_definition::KeyValuePair;
+use crate::ecs::overrides::ContainerOverride;
 use crate::ecs::task::{Attachment, NetworkInterface};
 use crate::ecs::{
     self, Connectivity, ContainerStatus, HealthStatus, LaunchType, Task, TaskOverride, TaskStatus, Timestamp,
 };
 use crate::lifecycle::{self, ContainerPhase, Exit, LastStatus, StopCode};
+use crate::plan::{ContainerPlan, TaskPlan};
 
 /// Fargate's current platform version for Linux.
 const PLATFORM_VERSION: &str = "1.4.0";
@@ -52,11 +54,22 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         fargate_ephemeral_storage: None,
         health_status: Some(HealthStatus::Unknown),
         inference_accelerators: Vec::new(),
-        overrides: TaskOverride::default(),
+        overrides: overrides(plan),
         pull_started_at: Some(time(times.pull_started_at)),
         pull_stopped_at: Some(time(times.pull_stopped_at)),
         tags: Vec::new(),
     }
+}
+
+/// As ECS shows them: every container is there, if only by its name.
+fn overrides(plan: &TaskPlan) -> TaskOverride {
+    let given = &plan.overrides.container_overrides;
+    let of = |container: &ContainerPlan| {
+        let found = given.iter().find(|one| one.name.as_deref() == Some(&container.name)).cloned();
+        found
+            .unwrap_or_else(|| ContainerOverride { name: Some(container.name.clone()), ..ContainerOverride::default() })
+    };
+    TaskOverride { container_overrides: plan.containers.iter().map(of).collect(), ..plan.overrides.clone() }
 }
 
 fn container(record: &TaskRecord, place: usize, owner: &Owner) -> ecs::Container {

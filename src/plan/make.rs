@@ -7,7 +7,7 @@ use super::{
     CgroupPlan, Cidr, ContainerLimits, ContainerPlan, Layout, LogPlan, NetworkPlan, ProcessPlan, Rlimit, RootfsPlan,
     TaskLimits, TaskPlan,
 };
-use crate::ecs::{ContainerDefinition, TaskDefinition};
+use crate::ecs::{ContainerDefinition, TaskDefinition, TaskOverride};
 use crate::validate::ValidTaskDefinition;
 
 /// What is known of an image on this host.
@@ -77,6 +77,8 @@ pub struct Names {
     pub pulled_at: i64,
     /// `startedBy`.
     pub started_by: Option<String>,
+    /// What the run has replaced in the definition.
+    pub overrides: TaskOverride,
 }
 
 /// The definition cannot run with its images. The texts are those of ECS's container reasons.
@@ -169,6 +171,7 @@ fn plan_task(
         cpu: definition.cpu_units().map(|units| units.to_string()),
         memory: definition.memory_mib().map(|mib| mib.to_string()),
         started_by: names.started_by,
+        overrides: names.overrides,
         created_at: names.created_at,
         pulled_at: names.pulled_at,
         zone: place.subnet.zone.clone(),

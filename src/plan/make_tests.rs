@@ -89,6 +89,7 @@ fn a_task_without_images_has_a_plan_for_its_record() {
         created_at: 1,
         pulled_at: 2,
         started_by: None,
+        overrides: TaskOverride::default(),
     };
     let plan = plan_unstarted(&definition, 1, &place(&layout, &vpc), names);
     assert_eq!((plan.containers[0].image.as_str(), plan.containers[0].image_digest.as_str()), ("x", ""));

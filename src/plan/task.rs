@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{CgroupPlan, ContainerPaths, ContainerPlan, NetworkPlan, TaskPaths};
+use crate::ecs::TaskOverride;
 
 /// Every choice made for one task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct TaskPlan {
     pub memory: Option<String>,
     /// `startedBy`.
     pub started_by: Option<String>,
+    /// What the run has replaced in the task definition; it is in this plan already.
+    #[serde(default)]
+    pub overrides: TaskOverride,
     /// When it was asked for, in milliseconds since the epoch.
     pub created_at: i64,
     /// When its images were here, or were given up: shortly before it was committed.

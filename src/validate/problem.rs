@@ -45,6 +45,15 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// The first error, as a sentence of one line.
+    pub fn first(problems: &[Self]) -> impl fmt::Display + '_ {
+        let error = problems.iter().find(|problem| problem.severity == Severity::Error);
+        error.map_or_else(String::new, |Self { path, message, .. }| match path.as_str() {
+            "" => Plain(message).to_string(),
+            path => format!("{}: {}", Plain(path), Plain(message)),
+        })
+    }
+
     /// As compilers write it, `FILE:LINE:COLUMN: error: PATH: message`. Control characters are escaped.
     pub fn display<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
         Shown { problem: self, file }
