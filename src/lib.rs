@@ -4,7 +4,7 @@
 //!
 //! - band 0, words and bare metal: [`ecs`], [`sys`]
 //! - band 1, pure decisions (no file, socket, clock, randomness, process): [`validate`], [`plan`], [`lifecycle`]
-//! - band 2, the world, one folder each: [`store`], [`image`], [`net`], [`runtime`], [`logs`]
+//! - band 2, the world, one folder each: [`store`], [`image`], [`net`], [`runtime`], [`logs`], [`aws`]
 //! - band 3, processes: [`worker`], [`supervisor`]
 //! - band 4, the one way in: [`ops`]
 //! - band 5, callers: [`cli`]
@@ -16,6 +16,7 @@ pub mod lifecycle;
 pub mod plan;
 pub mod validate;
 
+pub mod aws;
 pub mod image;
 pub mod logs;
 pub mod net;

@@ -6,7 +6,7 @@ use super::source::{Token, Use, tokens, uses};
 const BANDS: [&[&str]; 6] = [
     &["ecs", "sys"],
     &["validate", "plan", "lifecycle", "scheduler"],
-    &["store", "image", "net", "runtime", "logs"],
+    &["store", "image", "net", "runtime", "logs", "aws", "secrets"],
     &["worker", "supervisor", "lb"],
     &["ops"],
     &["cli", "api", "schedule"],
