@@ -82,11 +82,13 @@ fn fetch(order: Order, source: Option<File>, tell: Tell) -> io::Result<Result<Ve
     Ok(fetch.run())
 }
 
-/// Rights are a thread's: there must be no other one yet.
+/// Rights are a thread's: there must be no other one yet. What is made from here on stands in a directory that only root
+/// may enter, with the mode that was asked for: no file of a layer then needs a change of mode of its own.
 fn confine(staging: BorrowedFd<'_>, source: Option<BorrowedFd<'_>>) -> io::Result<()> {
     if std::fs::read_dir("/proc/self/task")?.count() != 1 {
         return Err(io::Error::other("a thread was started before the process was confined"));
     }
+    nix::sys::stat::umask(Mode::empty());
     // A layer's trail of open directories can be deep, and there are several layers at once.
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
