@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build fixtures demo demo-image test test-guest lint bench bench-launch bench-pull install clean help
+.PHONY: build fixtures demo demo-image test smoke-guest test-guest lint bench bench-launch bench-pull install clean help
 
 PREFIX ?= /usr/local
 BUILT := target/x86_64-unknown-linux-gnu/release/berth
@@ -51,9 +51,14 @@ test: build fixtures ## both suites; the second one needs root
 	@[ "$$(id -u)" != 0 ] || tests/support/venv
 	@.ci/suites
 
-test-guest: build fixtures ## a run of everything in a virtual machine: cgroup v2, Debian's kernel; under 5 minutes without KVM
+smoke-guest: build fixtures ## a task from image to clean end in a small virtual machine with cgroup v2; needs no root
 	$(call packages,qemu-system-x86 cpio kmod busybox-static binutils)
 	@vagrant/smoke
+
+test-guest: build fixtures ## the second suite on the reference host, a virtual machine: cgroup v2, systemd, Debian's kernel
+	$(call root)
+	$(call packages,qemu-system-x86 mmdebstrap e2fsprogs)
+	@vagrant/root-suite
 
 lint: ## formatting and clippy, warnings are errors
 	$(call packages,gcc libc6-dev pkg-config libseccomp-dev)

@@ -59,7 +59,7 @@ fn assert_out_of_memory(record: &Value, name: &str) {
 }
 
 fn until_stopped(root: &Root, task: &Task, name: &str) -> Value {
-    eventually(Duration::from_secs(20), &format!("{name} is STOPPED"), || {
+    eventually(Duration::from_secs(90), &format!("{name} is STOPPED"), || {
         Some(root.describe(task)).filter(|record| of(record, name)["lastStatus"] == "STOPPED")
     })
 }
