@@ -119,6 +119,8 @@ fn finding(problem: &Problem) -> Finding<'_> {
         path: &problem.path,
         line: problem.line,
         column: problem.column,
+        width: problem.width,
         message: &problem.message,
+        help: problem.help.as_deref(),
     }
 }

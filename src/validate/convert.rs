@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::fields::{Field, Shape};
 use super::json::{self, Member, Node, excerpt};
 use super::problem::Severity;
-use super::report::{Path, Report, Strictness};
+use super::report::{Path, Report, Strictness, Words};
 use super::suggest;
 use crate::ecs::error::Exception;
 
@@ -60,9 +60,9 @@ fn unknown(fields: &'static [Field], member: &Member, path: &Path, report: &mut 
         return;
     }
     let nearest = suggest::nearest(&member.name, fields.iter().map(|field| field.name));
-    let hint = nearest.map(|name| format!(": did you mean {name:?}?")).unwrap_or_default();
-    let message = format!("ECS knows no member {}{hint}", excerpt(&member.name));
-    report.at(member.at, severity, &path.member(member.name.clone()), message);
+    let help = nearest.map(|name| format!("did you mean {name:?}?"));
+    let words = Words::new(format!("ECS knows no member {}", excerpt(&member.name))).help(help);
+    report.at(member.at, severity, &path.member(member.name.clone()), words);
 }
 
 fn convert(shape: &Shape, node: &Node, path: &Path, report: &mut Report) -> Option<Value> {
@@ -75,9 +75,9 @@ fn convert(shape: &Shape, node: &Node, path: &Path, report: &mut Report) -> Opti
             }
             let known: Vec<_> = words.iter().map(|word| word.text).collect();
             let nearest = suggest::nearest(&text, known.iter().copied());
-            let hint = nearest.map(|word| format!(": did you mean {word:?}?")).unwrap_or_default();
-            let message = format!("{} is not one of {}{hint}", excerpt(&text), known.join(", "));
-            report.unreadable(path, Exception::InvalidParameterException, message);
+            let help = nearest.map(|word| format!("did you mean {word:?}?"));
+            let words = Words::new(format!("{} is not one of {}", excerpt(&text), known.join(", "))).help(help);
+            report.unreadable(path, Exception::InvalidParameterException, words);
             None
         }
         Shape::Integer => integer(node, path, report).map(Value::from),

@@ -38,10 +38,15 @@ pub struct Problem {
     pub line: u32,
     /// The column in characters, from 1.
     pub column: u32,
+    /// How many characters it is about, at least 1, all on that line.
+    pub width: u32,
     /// The exception that ECS would answer.
     pub exception: Exception,
     /// The sentence; ECS's own where ECS has one.
     pub message: String,
+    /// What may have been meant, or would be taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
 }
 
 impl Problem {
@@ -54,7 +59,7 @@ impl Problem {
         })
     }
 
-    /// As compilers write it, `FILE:LINE:COLUMN: error: PATH: message`. Control characters are escaped.
+    /// As compilers write it in one line, `FILE:LINE:COLUMN: error: PATH: message: help`. Control characters are escaped.
     pub fn display<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
         Shown { problem: self, file }
     }
@@ -67,12 +72,13 @@ struct Shown<'a> {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Problem { severity, path, line, column, message, .. } = self.problem;
+        let Problem { severity, path, line, column, message, help, .. } = self.problem;
         write!(f, "{}:{line}:{column}: {severity}: ", Plain(self.file))?;
         if !path.is_empty() {
             write!(f, "{}: ", Plain(path))?;
         }
-        write!(f, "{}", Plain(message))
+        write!(f, "{}", Plain(message))?;
+        help.iter().try_for_each(|help| write!(f, ": {}", Plain(help)))
     }
 }
 
@@ -98,8 +104,10 @@ mod tests {
             path: path.to_owned(),
             line: 3,
             column: 7,
+            width: 1,
             exception: Exception::ClientException,
             message: "no\u{1b}[31m".to_owned(),
+            help: None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::container_rules::Place;
 use super::json::excerpt;
-use super::report::{Path, Report};
+use super::report::{Path, Report, Words};
 use super::suggest;
 use super::support::Target;
 use crate::ecs::ContainerDefinition;
@@ -129,6 +129,6 @@ fn is_known(name: &str) -> bool {
 
 fn unknown(name: &str, path: &Path, report: &mut Report) {
     let bare = name.strip_prefix("CAP_").unwrap_or(name);
-    let hint = suggest::nearest(bare, CAPABILITIES).map(|known| format!(": did you mean {known:?}?"));
-    report.error(path, format!("{} is not a capability{}", excerpt(name), hint.unwrap_or_default()));
+    let help = suggest::nearest(bare, CAPABILITIES).map(|known| format!("did you mean {known:?}?"));
+    report.error(path, Words::new(format!("{} is not a capability", excerpt(name))).help(help));
 }

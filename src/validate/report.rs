@@ -105,6 +105,23 @@ impl Source {
         (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
     }
 
+    /// How many characters of its line a word of JSON has that begins at a byte: a string to its end quote, a number, a
+    /// literal, or one sign. At least 1.
+    fn width(&self, at: usize) -> u32 {
+        let line = self.text.get(at..).unwrap_or_default().split('\n').next().unwrap_or_default();
+        let mut escaped = false;
+        let ends_string = |c: char| {
+            let ends = c == '"' && !escaped;
+            escaped = c == '\\' && !escaped;
+            ends
+        };
+        let width = match line.strip_prefix('"') {
+            Some(rest) => rest.chars().position(ends_string).map_or(usize::MAX, |length| length + 2),
+            None => line.chars().take_while(|c| c.is_ascii_alphanumeric() || "+-.".contains(*c)).count(),
+        };
+        u32::try_from(width.min(line.trim_end().chars().count()).max(1)).unwrap_or(u32::MAX)
+    }
+
     /// Where the value at a place begins; for one that is missing, the nearest thing around it.
     fn find(&self, path: &Path) -> usize {
         let mut at = 0;
@@ -119,6 +136,31 @@ impl Source {
             };
         }
         at
+    }
+}
+
+/// What is said of a problem: the sentence, and perhaps the way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Words {
+    message: String,
+    help: Option<String>,
+}
+
+impl Words {
+    /// A sentence, ECS's own where it has one.
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None }
+    }
+
+    /// With what may have been meant, or would be taken.
+    pub(super) fn help(self, help: impl Into<Option<String>>) -> Self {
+        Self { help: help.into(), ..self }
+    }
+}
+
+impl<T: Into<String>> From<T> for Words {
+    fn from(message: T) -> Self {
+        Self::new(message)
     }
 }
 
@@ -150,36 +192,36 @@ impl Report {
     }
 
     /// The definition cannot be run.
-    pub(super) fn error(&mut self, path: &Path, message: impl Into<String>) {
-        self.add(Severity::Error, path, self.exception, message.into());
+    pub(super) fn error(&mut self, path: &Path, words: impl Into<Words>) {
+        self.add(Severity::Error, path, self.exception, words.into());
     }
 
     /// It can, but not quite as asked for.
-    pub(super) fn warning(&mut self, path: &Path, message: impl Into<String>) {
-        self.add(Severity::Warning, path, self.exception, message.into());
+    pub(super) fn warning(&mut self, path: &Path, words: impl Into<Words>) {
+        self.add(Severity::Warning, path, self.exception, words.into());
     }
 
     /// ECS refuses this, and the command line need not.
-    pub(super) fn refused_by_ecs(&mut self, path: &Path, message: impl Into<String>) {
-        self.add(self.leniently(), path, self.exception, message.into());
+    pub(super) fn refused_by_ecs(&mut self, path: &Path, words: impl Into<Words>) {
+        self.add(self.leniently(), path, self.exception, words.into());
     }
 
     /// A value has another form than ECS's, and it is understood all the same.
-    pub(super) fn coerced(&mut self, path: &Path, message: impl Into<String>) {
-        self.add(self.leniently(), path, Exception::SerializationException, message.into());
+    pub(super) fn coerced(&mut self, path: &Path, words: impl Into<Words>) {
+        self.add(self.leniently(), path, Exception::SerializationException, words.into());
     }
 
     /// A value cannot be read; nothing more is said of its place.
-    pub(super) fn unreadable(&mut self, path: &Path, exception: Exception, message: impl Into<String>) {
+    pub(super) fn unreadable(&mut self, path: &Path, exception: Exception, words: impl Into<Words>) {
         if !self.drops(Severity::Error) {
-            self.add(Severity::Error, path, exception, message.into());
+            self.add(Severity::Error, path, exception, words.into());
             self.unread.push(path.clone());
         }
     }
 
     /// A problem with a spot of the text that is no value: a member's name, a comma.
-    pub(super) fn at(&mut self, at: usize, severity: Severity, path: &Path, message: impl Into<String>) {
-        self.push(severity, path, at, Exception::SerializationException, message.into());
+    pub(super) fn at(&mut self, at: usize, severity: Severity, path: &Path, words: impl Into<Words>) {
+        self.push(severity, path, at, Exception::SerializationException, words.into());
     }
 
     /// How bad it is on the command line that ECS refuses something.
@@ -207,17 +249,28 @@ impl Report {
         self.problems.len() >= MAX_PROBLEMS && (severity == Severity::Warning || self.has_errors())
     }
 
-    fn add(&mut self, severity: Severity, path: &Path, exception: Exception, message: String) {
+    fn add(&mut self, severity: Severity, path: &Path, exception: Exception, words: Words) {
         let path = self.moves.iter().find_map(|(from, to)| path.moved(from, to)).unwrap_or_else(|| path.clone());
         if !self.drops(severity) && !self.unread.iter().any(|unread| path.is_within(unread)) {
-            self.push(severity, &path, self.source.find(&path), exception, message);
+            self.push(severity, &path, self.source.find(&path), exception, words);
         }
     }
 
-    fn push(&mut self, severity: Severity, path: &Path, at: usize, exception: Exception, message: String) {
+    fn push(&mut self, severity: Severity, path: &Path, at: usize, exception: Exception, words: Words) {
         if !self.drops(severity) {
             let (line, column) = self.source.position(at);
-            self.problems.push(Problem { severity, path: path.to_string(), line, column, exception, message });
+            let width = self.source.width(at);
+            let Words { message, help } = words;
+            self.problems.push(Problem {
+                severity,
+                path: path.to_string(),
+                line,
+                column,
+                width,
+                exception,
+                message,
+                help,
+            });
         }
     }
 }
@@ -240,6 +293,15 @@ mod tests {
         let problems = report.problems();
         let problem = &problems[0];
         assert_eq!((problem.path.as_str(), problem.line, problem.column), ("ä.a[1]", 2, 18));
+    }
+
+    #[test]
+    fn a_word_of_json_is_as_wide_as_it_is_written() {
+        let text = "{\"a\\\"b\": -12.5e3, \"ä\": true, \"open";
+        let source = Source::new(text);
+        let width = |word: &str| source.width(text.find(word).expect("it is there"));
+        assert_eq!([width("{"), width("\"a"), width("-12"), width("true"), width("\"ä")], [1, 6, 7, 4, 3]);
+        assert_eq!([width("\"open"), source.width(text.len()), source.width(9999)], [5, 1, 1]);
     }
 
     #[test]

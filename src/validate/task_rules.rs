@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::order;
-use super::report::{Path, Report};
+use super::report::{Path, Report, Words};
 use super::sizes;
 use super::support::Target;
 use crate::ecs::arn::is_name;
@@ -78,7 +78,7 @@ fn size(definition: &TaskDefinition, target: Target, report: &mut Report) -> Siz
     if target == Target::Fargate {
         for (path, text) in [(&cpu, &cpu_text), (&memory, &memory_text)] {
             if text.is_none() {
-                report.error(path, format!("Fargate requires that '{path}' be defined at the task level"));
+                report.error(path, format!("Fargate requires that '{path}' be defined at the task level."));
             }
         }
     }
@@ -87,21 +87,20 @@ fn size(definition: &TaskDefinition, target: Target, report: &mut Report) -> Siz
         memory_mib: memory_text.as_deref().and_then(sizes::memory_mib),
     };
     if cpu_text.is_some() && size.cpu_units.is_none() {
-        report
-            .error(&cpu, "Invalid 'cpu' setting for task: it is neither CPU units (\"256\") nor vCPUs (\".25 vCPU\")");
+        let help = "CPU units (\"256\") or vCPUs (\".25 vCPU\")".to_owned();
+        report.error(&cpu, Words::new("Invalid 'cpu' setting for task.").help(help));
     }
     if memory_text.is_some() && size.memory_mib.is_none_or(|mib| mib == 0) {
-        report.error(
-            &memory,
-            "Invalid 'memory' setting for task: it is neither MiB (\"512\") nor gigabytes (\"0.5 GB\")",
-        );
+        let help = "MiB (\"512\") or gigabytes (\"0.5 GB\")".to_owned();
+        report.error(&memory, Words::new("Invalid 'memory' setting for task.").help(help));
     }
     match target {
         Target::Fargate => pair(size, report),
         Target::Instance => {
             // 0.125 to 192 vCPU: the RegisterTaskDefinition reference.
             if size.cpu_units.is_some_and(|units| !(128..=196_608).contains(&units)) {
-                report.error(&cpu, "Invalid 'cpu' setting for task: it must be between 128 and 196608 CPU units");
+                let help = "it must be between 128 and 196608 CPU units".to_owned();
+                report.error(&cpu, Words::new("Invalid 'cpu' setting for task.").help(help));
             }
         }
     }
@@ -114,15 +113,17 @@ fn pair(size: Size, report: &mut Report) {
     if fits.contains(&memory) {
         return;
     }
-    let words = format!("No Fargate configuration exists for given values: {cpu} CPU, {memory} memory");
+    let words = format!(
+        "No Fargate configuration exists for given values: {cpu} CPU, {memory} memory. See the Amazon ECS documentation for \
+         the valid values."
+    );
     let list = |numbers: &[u32]| numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-    if fits.is_empty() {
-        let known: Vec<u32> = sizes::fargate_cpu().collect();
-        report.error(&Path::root().member("cpu"), format!("{words}; cpu is one of {}", list(&known)));
-    } else {
-        report
-            .error(&Path::root().member("memory"), format!("{words}; with {cpu} CPU memory is one of {}", list(&fits)));
-    }
+    let known: Vec<u32> = sizes::fargate_cpu().collect();
+    let (member, help) = match fits.is_empty() {
+        true => ("cpu", format!("cpu is one of {}", list(&known))),
+        false => ("memory", format!("with {cpu} CPU, memory is one of {}", list(&fits))),
+    };
+    report.error(&Path::root().member(member), Words::new(words).help(help));
 }
 
 fn storage(definition: &TaskDefinition, target: Target, report: &mut Report) {

@@ -67,13 +67,14 @@ fn every_mistake_of_a_file_is_shown_below_its_place() {
     let lines: Vec<&str> = text.lines().collect();
     for (word, message) in [("\"memroy\"", "memory"), ("\"much\"", "containerDefinitions[0].memory")] {
         let place = BROKEN.lines().nth(3).and_then(|line| line.find(word)).expect("it is there");
-        let number = lines.iter().position(|line| line.starts_with(&format!("<stdin>:4:{}: ", place + 1)));
+        let number = lines.iter().position(|line| line.ends_with(&format!("--> <stdin>:4:{}", place + 1)));
         let number = number.unwrap_or_else(|| panic!("nothing about {word} in {text}"));
-        assert!(lines[number].contains(message), "{text}");
-        let (source, caret) = (lines[number + 1], lines[number + 2]);
-        let at = caret.find('^').unwrap_or_else(|| panic!("no caret in {text}"));
-        assert!(source[at..].starts_with(word), "the caret is not below {word}: {text}");
+        assert!(lines[number - 1].starts_with("error: ") && text.contains(message), "{text}");
+        let (source, carets) = (lines[number + 2], lines[number + 3]);
+        let at = carets.find('^').unwrap_or_else(|| panic!("no caret in {text}"));
+        assert_eq!(&source[at..=carets.rfind('^').unwrap_or(at)], word, "the carets are not below {word}: {text}");
     }
+    assert!(text.contains("= help: did you mean \"memory\"?"), "{text}");
     assert!(text.ends_with("<stdin>: cannot be run\n"), "{text}");
 }
 
@@ -109,7 +110,7 @@ fn a_definition_that_cannot_be_run_is_a_wrong_usage_of_run() {
     assert_eq!(stdout(&output), "");
     let output = berth_reads(&["run", "-"], "not json");
     assert_eq!(code(&output), Some(2), "{output:?}");
-    assert!(stderr(&output).contains("<stdin>:1:1: error:"), "{output:?}");
+    assert!(stderr(&output).contains("--> <stdin>:1:1"), "{output:?}");
     assert_eq!(code(&berth(&["run", "no/such.json"])), Some(2));
 }
 

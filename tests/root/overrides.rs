@@ -65,8 +65,8 @@ fn overrides_that_do_not_fit_are_refused_before_there_is_a_task() {
     let cases = [
         (r#"{"containerOverrides": [{"name": "wbe"}]}"#, "Override for container named wbe is not a container in the"),
         (r#"{"cpu": "512"}"#, "No Fargate configuration exists for given values: 512 CPU, 512 memory"),
-        (r#"{"containerOverrides": [{"name": "web", "image": "x"}]}"#, "--overrides:1:41: error: "),
-        ("{", "--overrides:1:2"),
+        (r#"{"containerOverrides": [{"name": "web", "image": "x"}]}"#, "--> --overrides:1:41"),
+        ("{", "--> --overrides:1:1"),
         ("@/no/such/file", "read /no/such/file: No such file"),
     ];
     for (overrides, words) in cases {

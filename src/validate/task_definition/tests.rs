@@ -31,12 +31,17 @@ fn run(definition: &Value, strictness: Strictness) -> Result<(ValidTaskDefinitio
     validate(parse(&definition.to_string(), strictness))
 }
 
+/// The sentence, and the way out.
+fn said(problem: &Problem) -> String {
+    format!("{}: {}", problem.message, problem.help.as_deref().unwrap_or_default())
+}
+
 #[track_caller]
 fn refused(pointer: &str, value: impl Into<Value>, path: &str, message: &str) {
     let definition = with(pointer, value.into());
     let problems = run(&definition, Strictness::Strict).unwrap_err();
     let errors: Vec<_> = problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
-    let found = errors.iter().any(|error| error.path == path && error.message.contains(message));
+    let found = errors.iter().any(|error| error.path == path && said(error).contains(message));
     assert!(found, "{definition}: {errors:#?}");
 }
 
