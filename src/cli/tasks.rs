@@ -8,7 +8,7 @@ use super::error::Failure;
 use super::interrupt::interrupts;
 use super::output::{self, Output, note};
 use super::table::Table;
-use crate::ops::{Engine, LastStatus, StopCode, TaskList, TaskRecord, Waited};
+use crate::ops::{Engine, LastStatus, NetworkMode, NetworkPlan, StopCode, TaskList, TaskRecord, Waited};
 
 /// What a task is told that is stopped without a reason.
 pub(super) const STOPPED_BY_USER: &str = "Task stopped by user";
@@ -34,7 +34,7 @@ pub(super) fn table(records: &[TaskRecord]) -> Table {
         // The address of a stopped task is another one's, or soon will be.
         let address = match record.state.last_status {
             LastStatus::Stopped => "-".to_owned(),
-            _ => plan.address().to_string(),
+            _ => addresses(&plan.network),
         };
         table.row([
             &format!("{:.12}", plan.id),
@@ -47,6 +47,16 @@ pub(super) fn table(records: &[TaskRecord]) -> Table {
         ]);
     }
     table
+}
+
+/// Where a task is reached: its address, or those of its containers; the host's is everybody's.
+fn addresses(network: &NetworkPlan) -> String {
+    let all: Vec<String> = network.addresses().iter().map(ToString::to_string).collect();
+    match (network.mode(), all.is_empty()) {
+        (NetworkMode::Host, _) => "host".to_owned(),
+        (_, true) => "-".to_owned(),
+        (_, false) => all.join(", "),
+    }
 }
 
 /// Why a task ended, in few words: `web exited (7)`, `web exited (137), OutOfMemoryError: ...`, or ECS's stoppedReason.

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::container_definition::KeyValuePair;
 use super::{ContainerDefinition, Timestamp};
 
 /// A task definition: the 19 members of RegisterTaskDefinition and, in what ECS answers, the read-only ones.
@@ -67,9 +68,9 @@ pub struct TaskDefinition {
     /// `host`, `task` or `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ipc_mode: Option<String>,
-    /// The App Mesh proxy, as given.
+    /// The App Mesh proxy.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub proxy_configuration: Option<Value>,
+    pub proxy_configuration: Option<ProxyConfiguration>,
     /// Read-only: when it was registered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registered_at: Option<Timestamp>,
@@ -123,6 +124,21 @@ pub enum Compatibility {
     External,
     /// Instances that ECS manages.
     ManagedInstances,
+}
+
+/// The container that a task's connections are led through.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyConfiguration {
+    /// `APPMESH`.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<String>,
+    /// The container's name.
+    #[serde(default)]
+    pub container_name: String,
+    /// IgnoredUID, IgnoredGID, AppPorts, ProxyIngressPort, ProxyEgressPort, EgressIgnoredPorts, EgressIgnoredIPs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub properties: Option<Vec<KeyValuePair>>,
 }
 
 /// The state of a revision.

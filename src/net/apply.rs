@@ -12,8 +12,9 @@ use nix::errno::Errno;
 use super::error::{NetError, Verb};
 use super::link::{self, ETH0, LOOPBACK, Link};
 use super::netlink::{Answer, Family, Netlink, NetlinkError};
-use super::{nft, routes};
-use crate::plan::{Cidr, NetworkPlan};
+use super::nft::{self, Old};
+use super::{ports, routes, rules};
+use crate::plan::{Cidr, LinkPlan, NetworkPlan, RootNetwork};
 use crate::sys::netns;
 
 const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
@@ -35,7 +36,7 @@ pub enum Others {
 ///
 /// The thread is in the task's namespace again when this returns, unless the error says that it could not go back.
 /// What a failed `up` leaves on the host goes with the task's namespace, and with `down`.
-pub fn up(plan: &NetworkPlan, host: BorrowedFd<'_>) -> Result<(), NetError> {
+pub fn up(plan: &LinkPlan, host: BorrowedFd<'_>) -> Result<(), NetError> {
     let task_namespace =
         netns::current().map_err(|source| NetError::Namespace { step: "open the task's network namespace", source })?;
     let mut task = open(Family::Route)?;
@@ -43,20 +44,34 @@ pub fn up(plan: &NetworkPlan, host: BorrowedFd<'_>) -> Result<(), NetError> {
         forward()?;
         Ok((open(Family::Route)?, open(Family::Netfilter)?))
     })?;
-    nft::ensure(&mut tables, plan)?; // first, so that there is never a link without its rules
+    nft::ensure(&mut tables, &rules::links(plan), Old::Replaced)?; // first, so that there is never a link without its rules
     let pair = make_pair(plan, &mut links, &mut task, task_namespace.as_fd())?;
     set_up_host_end(plan, &mut links, pair.index)?;
     set_up_task_end(plan, &mut task, pair.peer)
 }
 
+/// Brings up `lo`, in the namespace in which the calling thread is.
+pub fn loopback() -> Result<(), NetError> {
+    let [answer] = open(Family::Route)?.ask([link::set_up(LOOPBACK)]).map_err(|source| NetError::Link {
+        verb: Verb::LoopbackUp,
+        link: "lo".to_owned(),
+        source,
+    })?;
+    answer.result.map_err(|source| NetError::Link { verb: Verb::LoopbackUp, link: "lo".to_owned(), source })
+}
+
 /// Takes down what a task's network leaves on the host. The caller may be in any namespace, the task's may be gone.
-pub fn down(plan: &NetworkPlan, host: BorrowedFd<'_>, others: Others) -> Result<(), Vec<NetError>> {
-    match others {
-        Others::Remain => Ok(()),
-        Others::None => in_namespace(host, || open(Family::Netfilter))
-            .and_then(|mut tables| nft::remove(&mut tables, plan))
-            .map_err(|error| vec![error]),
+pub fn down(plan: &NetworkPlan, root: &RootNetwork, host: BorrowedFd<'_>, others: Others) -> Result<(), Vec<NetError>> {
+    let forwards = ports::forwards(plan);
+    if others == Others::Remain && forwards.is_empty() || plan.addresses().is_empty() {
+        return Ok(());
     }
+    let mut tables = in_namespace(host, || open(Family::Netfilter)).map_err(|error| vec![error])?;
+    let done = match others {
+        Others::Remain => nft::unforward(&mut tables, &root.ports_table, &forwards),
+        Others::None => nft::remove(&mut tables, root.tables()),
+    };
+    done.map_err(|error| vec![error])
 }
 
 /// Does something in another network namespace and comes back.
@@ -72,7 +87,7 @@ pub(super) fn in_namespace<T>(
     outcome
 }
 
-fn open(family: Family) -> Result<Netlink, NetError> {
+pub(super) fn open(family: Family) -> Result<Netlink, NetError> {
     Netlink::open(family).map_err(|source| NetError::Namespace { step: "open a netlink socket", source })
 }
 
@@ -88,7 +103,7 @@ fn forward() -> Result<(), NetError> {
 
 /// Makes the pair, or finds that this task has it already.
 fn make_pair(
-    plan: &NetworkPlan,
+    plan: &LinkPlan,
     host: &mut Netlink,
     task: &mut Netlink,
     namespace: BorrowedFd<'_>,
@@ -123,7 +138,7 @@ fn make_pair(
 
 /// Whether a link is an ended task's of this root: the leases say that the address is ours, and the kernel takes its time to
 /// end a namespace. One that is gone by now is a leftover too.
-fn is_leftover(plan: &NetworkPlan, host: &mut Netlink, index: u32) -> Result<bool, NetError> {
+fn is_leftover(plan: &LinkPlan, host: &mut Netlink, index: u32) -> Result<bool, NetError> {
     let [found] = exchange(plan, host, Verb::FindRoute, [link::find_index(index)])?;
     match found.result {
         Ok(()) => Ok(found
@@ -136,7 +151,7 @@ fn is_leftover(plan: &NetworkPlan, host: &mut Netlink, index: u32) -> Result<boo
 }
 
 /// Whether the host end that was found is the other end of this namespace's `eth0`.
-fn is_ours(plan: &NetworkPlan, task: &mut Netlink, pair: Link) -> Result<bool, NetError> {
+fn is_ours(plan: &LinkPlan, task: &mut Netlink, pair: Link) -> Result<bool, NetError> {
     let [found] = exchange(plan, task, Verb::FindEth0, [link::find(ETH0)])?;
     let eth0 = found.payloads.first().and_then(|payload| link::read_link(payload));
     Ok(pair.group == plan.group && eth0.is_some_and(|eth0| eth0.index == pair.peer && eth0.peer == pair.index))
@@ -145,7 +160,7 @@ fn is_ours(plan: &NetworkPlan, task: &mut Netlink, pair: Link) -> Result<bool, N
 /// The gateway's address on the host end, so that the host answers for it, and the route to the task. The route is
 /// what makes an address one link's: the kernel takes no second one to it, whichever root asks. Only from a link of an ended
 /// task of the same root is the route taken over.
-fn set_up_host_end(plan: &NetworkPlan, host: &mut Netlink, index: u32) -> Result<(), NetError> {
+fn set_up_host_end(plan: &LinkPlan, host: &mut Netlink, index: u32) -> Result<(), NetError> {
     let address = plan.address.address;
     let steps = [
         (Verb::DisableIpv6Addresses, link::without_ipv6_addresses(index)),
@@ -168,7 +183,7 @@ fn set_up_host_end(plan: &NetworkPlan, host: &mut Netlink, index: u32) -> Result
 
 /// `lo`, and `eth0` with an address that makes no route: even a neighbour of the same subnet is behind the gateway.
 /// `eth0` comes up last of the two ends, so that it has carrier, and can send, from the first moment.
-fn set_up_task_end(plan: &NetworkPlan, task: &mut Netlink, index: u32) -> Result<(), NetError> {
+fn set_up_task_end(plan: &LinkPlan, task: &mut Netlink, index: u32) -> Result<(), NetError> {
     let steps = [
         (Verb::LoopbackUp, link::set_up(LOOPBACK)),
         (Verb::DisableIpv6Addresses, link::without_ipv6_addresses(index)),
@@ -182,7 +197,7 @@ fn set_up_task_end(plan: &NetworkPlan, task: &mut Netlink, index: u32) -> Result
 
 /// Sends all steps at once. Those whose result is there already are returned; another refusal is an error.
 fn run<const N: usize>(
-    plan: &NetworkPlan,
+    plan: &LinkPlan,
     netlink: &mut Netlink,
     steps: [(Verb, Vec<u8>); N],
 ) -> Result<Vec<Verb>, NetError> {
@@ -202,7 +217,7 @@ fn run<const N: usize>(
 }
 
 fn exchange<const N: usize>(
-    plan: &NetworkPlan,
+    plan: &LinkPlan,
     netlink: &mut Netlink,
     verb: Verb,
     requests: [Vec<u8>; N],
@@ -210,7 +225,7 @@ fn exchange<const N: usize>(
     netlink.ask(requests).map_err(|source| NetError::Link { verb, link: plan.veth.clone(), source })
 }
 
-fn address_taken(plan: &NetworkPlan, host: &mut Netlink, index: u32) -> NetError {
+fn address_taken(plan: &LinkPlan, host: &mut Netlink, index: u32) -> NetError {
     match routes::name(host, index) {
         Ok(name) => NetError::AddressTaken {
             address: plan.address.address,

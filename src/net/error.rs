@@ -5,6 +5,7 @@ use std::io;
 use std::net::Ipv4Addr;
 
 use super::netlink::NetlinkError;
+use crate::plan::ports::HostPort;
 
 /// A step of `up` or `down` failed.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,24 @@ pub enum NetError {
     Namespace {
         /// What was tried.
         step: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// A program of the host has the port.
+    #[error("listen {} 0.0.0.0:{}: bind", .port.protocol, .port.port)]
+    PortInUse {
+        /// The port.
+        port: HostPort,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The host's own programs cannot be led to a container.
+    #[error("switch on {path}")]
+    Loopback {
+        /// The file.
+        path: String,
         /// Why it failed.
         #[source]
         source: io::Error,

@@ -16,7 +16,7 @@ use netlink_packet_route::route::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::netlink::{attributes, route_request, u32_at};
-use crate::plan::{Cidr, NetworkPlan};
+use crate::plan::{Cidr, LinkPlan};
 
 /// The task's interface.
 pub(super) const ETH0: &str = "eth0";
@@ -46,7 +46,7 @@ pub(super) struct Link {
 ///
 /// A veth is moved between namespaces in 26 ms and born in the right one for nothing. One queue at each end, because
 /// the kernel else allocates one for each possible CPU and uses the first.
-pub(super) fn create_pair(plan: &NetworkPlan, task: BorrowedFd<'_>) -> Vec<u8> {
+pub(super) fn create_pair(plan: &LinkPlan, task: BorrowedFd<'_>) -> Vec<u8> {
     let mut eth0 = LinkMessage::default();
     eth0.attributes = vec![
         LinkAttribute::IfName(ETH0.to_owned()),

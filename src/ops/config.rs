@@ -25,6 +25,8 @@ pub struct Config {
     pub pids_limit: u32,
     /// The VPC's block; by default the first of a list that conflicts with nothing on the host.
     pub vpc: Option<VpcConfig>,
+    /// Tasks that are not in the VPC.
+    pub network: NetworkConfig,
     /// The name servers of tasks; by default the host's, without those on its loopback interface.
     pub dns: Vec<Ipv4Addr>,
     /// What is kept of containers' output.
@@ -42,6 +44,14 @@ pub struct VpcConfig {
     /// `[[vpc.subnets]]`; by default two /20 in two zones.
     #[serde(default)]
     pub subnets: Vec<SubnetConfig>,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NetworkConfig {
+    /// The addresses of containers in bridge mode; by default the first of a list that conflicts with nothing on the host.
+    pub bridge_cidr: Option<Cidr>,
 }
 
 /// `[[vpc.subnets]]`
@@ -79,6 +89,7 @@ impl Default for Config {
             account: "000000000000".to_owned(),
             pids_limit: 4096,
             vpc: None,
+            network: NetworkConfig::default(),
             dns: Vec::new(),
             log: LogConfig::default(),
             image: ImageSettings::default(),
@@ -147,6 +158,14 @@ impl Config {
         }
         if let Some(reason) = self.image.contradiction() {
             return Some(reason);
+        }
+        if let Some(block) = self.network.bridge_cidr {
+            if !(8..=28).contains(&block.prefix) {
+                return Some(format!("network.bridge-cidr {block} must be /8 to /28"));
+            }
+            if self.vpc.as_ref().is_some_and(|vpc| vpc.cidr.overlaps(&block)) {
+                return Some(format!("network.bridge-cidr {block} overlaps vpc.cidr"));
+            }
         }
         let vpc = self.vpc.as_ref()?;
         let subnets = &vpc.subnets;

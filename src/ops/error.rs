@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::image::{ReferenceError, StoreError as ImageStoreError};
 use crate::plan::make::PlanError;
+use crate::plan::ports::{HostPort, Protocol};
 use crate::store::StoreError;
 use crate::supervisor::launch::LaunchError;
 use crate::validate::Problem;
@@ -93,9 +94,31 @@ pub enum OpsError {
         /// The subnets.
         subnets: String,
     },
-    /// No block of addresses is free for a VPC.
-    #[error("every block that berth knows for a VPC conflicts with a route of this host: set [vpc] cidr in {config}")]
-    NoVpc {
+    /// A port of the host that the definition names is another task's. The first words are RunTask's reason.
+    #[error(
+        "RESOURCE:PORTS: port {port} of the host is taken by task {task}: stop that task, or leave the hostPort open (0)"
+    )]
+    PortTaken {
+        /// The port.
+        port: HostPort,
+        /// Whose it is.
+        task: String,
+    },
+    /// The host has too few ports left. The first words are RunTask's reason.
+    #[error("RESOURCE:PORTS: the host has no {count} free {protocol} ports in a row between 49153 and 65535")]
+    NoPorts {
+        /// How many were asked for.
+        count: u16,
+        /// Of which kind.
+        protocol: Protocol,
+    },
+    /// No block of addresses is free.
+    #[error("every block that berth knows for {purpose} conflicts with a route of this host: set {key} in {config}")]
+    NoBlock {
+        /// What it is for.
+        purpose: &'static str,
+        /// What to set.
+        key: &'static str,
         /// The configuration file.
         config: PathBuf,
     },

@@ -2,6 +2,7 @@
 //! endpoint and the service scheduler) goes through here; none of them needs to be running for a task to live.
 
 pub mod config;
+mod connect;
 mod credentials;
 pub mod doctor;
 mod engine;
@@ -39,11 +40,13 @@ pub use tasks::{TaskList, TaskRecord, Waited};
 
 // What callers need of the bands below, so that they import nothing but this one.
 pub use crate::ecs::TaskOverride;
+pub use crate::ecs::task_definition::NetworkMode;
 pub use crate::image::{Digest, ImageReference, LayerSize, Progress, Prune, Pruned};
 pub use crate::lifecycle::{LastStatus, StopCode};
 pub use crate::logs::{
     Bytes, Line as LogLine, Prefix, Query as LogQuery, Show, Stream as LogStream, Style as LogStyle, Times, Until,
 };
+pub use crate::plan::NetworkPlan;
 pub use crate::runtime::cgroup::Usage;
 pub use crate::sys::tty;
 pub use crate::validate::fields::rows::{Row as FieldRow, rows as field_rows};

@@ -1,22 +1,22 @@
 //! `run`: register the definition, plan the task, commit it with its lease, start its supervisor.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
-use std::net::Ipv4Addr;
+use std::collections::BTreeMap;
 
 use nix::sys::resource::{Resource, getrlimit};
 use rand::RngExt;
 
+use super::connect::Ground;
 use super::engine::DEFAULT_CLUSTER;
 use super::provide::{Missing, Present};
 use super::{Engine, OpsError, TaskImages, TaskRecord};
-use crate::ecs::{TaskDefinition, TaskOverride};
+use crate::ecs::{LaunchType, TaskDefinition, TaskOverride};
 use crate::image::Digest;
 use crate::lifecycle::{TaskState, Timestamp};
 use crate::plan::TaskPlan;
+use crate::plan::connect::Connection;
 use crate::plan::make::{Names, OPEN_FILES, Place, plan, plan_unstarted};
-use crate::plan::vpc::Vpc;
-use crate::store::records::{self, LEASES, Lease};
+use crate::store::records::{self, Lease};
 use crate::store::{Commit, Txn};
 use crate::supervisor::launch::{Beginning, LaunchError, Waiting, begin, launch};
 use crate::sys::capability::{Capabilities, permitted};
@@ -56,7 +56,8 @@ impl RunOptions {
 
 /// What a task is planned into.
 struct Surroundings {
-    vpc: Vpc,
+    ground: Ground,
+    zone: String,
     resolv_conf: String,
 }
 
@@ -97,14 +98,14 @@ impl Engine {
     fn start(&mut self, definitions: Definitions<'_>, images: &Present, names: &Names) -> Result<TaskRecord, OpsError> {
         let waiting = begin(&names.task, Beginning::New);
         let waiting = waiting.map_err(|source| OpsError::Launch { task: names.task.clone(), source })?;
-        let surroundings = self.surroundings()?;
+        let surroundings = self.surroundings(definitions.applied)?;
         for _ in 0..ATTEMPTS {
-            let place = self.place(&surroundings)?;
+            let place = self.place(&surroundings, definitions.applied)?;
             let revision = self.revision(definitions.registered)?;
             let plan = plan(definitions.applied, revision.number, &images.facts, &place, names.clone())?;
             let state = state(&plan);
-            let lease = Txn::default().require_absent(&plan.lease).put(&plan.lease, &Lease { task: plan.id.clone() });
-            if let Some(record) = self.commit(definitions.registered, plan, state, &revision, lease)? {
+            let leases = leases(&plan);
+            if let Some(record) = self.commit(definitions.registered, plan, state, &revision, leases)? {
                 return self.launch(waiting, record);
             }
         }
@@ -118,9 +119,9 @@ impl Engine {
         missing: &Missing,
         names: &Names,
     ) -> Result<TaskRecord, OpsError> {
-        let surroundings = self.surroundings()?;
+        let surroundings = self.surroundings(definitions.applied)?;
         for _ in 0..ATTEMPTS {
-            let place = self.place(&surroundings)?;
+            let place = self.place(&surroundings, definitions.applied)?;
             let revision = self.revision(definitions.registered)?;
             let plan = plan_unstarted(definitions.applied, revision.number, &place, names.clone());
             let mut state = state(&plan);
@@ -133,26 +134,29 @@ impl Engine {
     }
 
     /// What does not change between two attempts.
-    fn surroundings(&mut self) -> Result<Surroundings, OpsError> {
-        Ok(Surroundings { vpc: self.vpc()?, resolv_conf: self.resolv_conf() })
+    fn surroundings(&mut self, definition: &ValidTaskDefinition) -> Result<Surroundings, OpsError> {
+        Ok(Surroundings { ground: self.ground(definition)?, zone: self.zone(), resolv_conf: self.resolv_conf() })
     }
 
-    /// A place with an address that is free now.
-    fn place<'a>(&'a self, surroundings: &'a Surroundings) -> Result<Place<'a>, OpsError> {
-        let Surroundings { vpc, resolv_conf } = surroundings;
-        let leases = self.store.list::<Lease>(LEASES)?;
-        let taken: HashSet<Ipv4Addr> =
-            leases.iter().filter_map(|lease| lease.key.strip_prefix(LEASES)?.parse().ok()).collect();
-        let (subnet, address) = vpc.free_address(&taken, &mut rand::rng()).ok_or_else(|| OpsError::NoAddress {
-            subnets: vpc.subnets.iter().map(|subnet| subnet.cidr.to_string()).collect::<Vec<_>>().join(", "),
-        })?;
+    /// A place with addresses and ports that are free now.
+    fn place<'a>(
+        &'a self,
+        surroundings: &'a Surroundings,
+        definition: &ValidTaskDefinition,
+    ) -> Result<Place<'a>, OpsError> {
+        let Surroundings { ground, zone, resolv_conf } = surroundings;
+        let connection = self.connection(ground, definition)?;
+        let zone = match &connection {
+            Connection::Awsvpc { subnet, .. } => &subnet.zone,
+            Connection::Bridge { .. } | Connection::Host { .. } | Connection::None => zone,
+        };
         Ok(Place {
             account: &self.config.account,
             region: &self.config.region,
             cluster: DEFAULT_CLUSTER,
-            vpc,
-            subnet,
-            address,
+            launch_type: if definition.is_fargate() { LaunchType::Fargate } else { LaunchType::Ec2 },
+            zone,
+            connection,
             layout: &self.layout,
             resolv_conf,
             log: self.config.log_plan(),
@@ -198,8 +202,8 @@ impl Engine {
         let now = Timestamp(time::wall_ns() / 1_000_000);
         let reason = format!("ContainerRuntimeError: {source}");
         state.never_start(reason, None, now);
-        let _: Commit =
-            self.store.commit(&Txn::default().put(record.plan.status_key(), &state).delete(&record.plan.lease))?;
+        let txn = Txn::default().put(record.plan.status_key(), &state);
+        let _: Commit = self.store.commit(&record.plan.leases.iter().fold(txn, |txn, lease| txn.delete(lease)))?;
         // What is left of it is a directory with nothing in it that anybody needs.
         let _ = std::fs::remove_dir_all(&record.plan.paths.run);
         Err(OpsError::Launch { task: record.plan.id, source })
@@ -240,6 +244,12 @@ fn open_files() -> i64 {
         Ok((_, hard)) if !may_raise => i64::try_from(hard).unwrap_or(OPEN_FILES).min(OPEN_FILES),
         _ => OPEN_FILES,
     }
+}
+
+/// A transaction that takes what a plan holds, if it is free.
+fn leases(plan: &TaskPlan) -> Txn {
+    let lease = Lease { task: plan.id.clone() };
+    plan.leases.iter().fold(Txn::default(), |txn, key| txn.require_absent(key).put(key, &lease))
 }
 
 fn state(plan: &TaskPlan) -> TaskState {

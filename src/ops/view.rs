@@ -4,12 +4,13 @@ use super::TaskRecord;
 use crate::ecs::arn::Owner;
 use crate::ecs::container_definition::KeyValuePair;
 use crate::ecs::overrides::ContainerOverride;
-use crate::ecs::task::{Attachment, NetworkInterface};
+use crate::ecs::task::{Attachment, NetworkBinding, NetworkInterface};
 use crate::ecs::{
     self, Connectivity, ContainerStatus, HealthStatus, LaunchType, Task, TaskOverride, TaskStatus, Timestamp,
 };
 use crate::lifecycle::{self, ContainerPhase, Exit, LastStatus, StopCode};
-use crate::plan::{ContainerPlan, TaskPlan};
+use crate::plan::ports::PortBinding;
+use crate::plan::{ContainerPlan, EniPlan, TaskPlan};
 
 /// Fargate's current platform version for Linux.
 const PLATFORM_VERSION: &str = "1.4.0";
@@ -19,9 +20,10 @@ pub(super) fn task(record: &TaskRecord) -> Task {
     let (plan, state) = (&record.plan, &record.state);
     let owner = Owner { region: plan.region.clone(), account: plan.account.clone() };
     let times = &state.times;
+    let fargate = |text: &str| (plan.launch_type == LaunchType::Fargate).then(|| text.to_owned());
     let stops = state.stop.is_some() || record.desired.is_some();
     Task {
-        attachments: vec![attachment(record)],
+        attachments: plan.network.eni().map(|eni| attachment(eni, state.last_status)).into_iter().collect(),
         availability_zone: Some(plan.zone.clone()),
         cluster_arn: owner.cluster(&plan.cluster),
         connectivity: times.connectivity_at.map(|_| Connectivity::Connected),
@@ -33,10 +35,10 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         execution_stopped_at: times.execution_stopped_at.map(time),
         group: Some(format!("family:{}", plan.family)),
         last_status: status(state.last_status),
-        launch_type: Some(LaunchType::Fargate),
+        launch_type: Some(plan.launch_type),
         memory: plan.memory.clone(),
-        platform_version: Some(PLATFORM_VERSION.to_owned()),
-        platform_family: Some("Linux".to_owned()),
+        platform_version: fargate(PLATFORM_VERSION),
+        platform_family: fargate("Linux"),
         started_at: times.started_at.map(time),
         started_by: plan.started_by.clone(),
         stop_code: state.stop.as_ref().map(|stop| stop_code(stop.code)),
@@ -90,39 +92,60 @@ fn container(record: &TaskRecord, place: usize, owner: &Owner) -> ecs::Container
         last_status: container_status(state),
         exit_code,
         reason: state.reason.clone(),
-        network_interfaces: vec![NetworkInterface {
-            attachment_id: plan.attachment.clone(),
-            private_ipv4_address: Some(plan.address().to_string()),
-            ipv6_address: None,
-        }],
+        network_interfaces: plan.network.eni().map(interface).into_iter().collect(),
         cpu: Some(container.limits.cpu_shares.to_string()),
         memory: mib(container.limits.memory),
         memory_reservation: mib(container.limits.memory_reservation),
         health_status: Some(HealthStatus::Unknown),
         managed_agents: None,
-        network_bindings: Vec::new(),
+        network_bindings: network_bindings(record, place),
     }
 }
 
-fn attachment(record: &TaskRecord) -> Attachment {
-    let plan = &record.plan;
+fn interface(eni: &EniPlan) -> NetworkInterface {
+    NetworkInterface {
+        attachment_id: eni.attachment.clone(),
+        private_ipv4_address: Some(eni.link.address.address.to_string()),
+        ipv6_address: None,
+    }
+}
+
+/// The host's ports of a container that runs, or has run; before that, as in ECS, nobody listens.
+fn network_bindings(record: &TaskRecord, place: usize) -> Vec<NetworkBinding> {
+    let has_started = record.state.containers[place].started_at.is_some();
+    let binding = |ports: &PortBinding| {
+        let range = |first: u16| (ports.count > 1).then(|| format!("{first}-{}", first + (ports.count - 1)));
+        let single = |port: u16| (ports.count == 1).then_some(i32::from(port));
+        NetworkBinding {
+            bind_ip: Some("0.0.0.0".to_owned()),
+            container_port: single(ports.container),
+            host_port: single(ports.host),
+            protocol: Some(ports.protocol.to_string()),
+            container_port_range: range(ports.container),
+            host_port_range: range(ports.host),
+        }
+    };
+    record.plan.network.ports(place).iter().filter(|_| has_started).map(binding).collect()
+}
+
+fn attachment(eni: &EniPlan, status: LastStatus) -> Attachment {
     let detail = |name: &str, value: String| KeyValuePair { name: Some(name.to_owned()), value: Some(value) };
-    let status = match record.state.last_status {
+    let status = match status {
         LastStatus::Provisioning => "ATTACHING",
         LastStatus::Pending | LastStatus::Running | LastStatus::Stopping => "ATTACHED",
         LastStatus::Deprovisioning => "DETACHING",
         LastStatus::Stopped => "DELETED",
     };
     Attachment {
-        id: plan.attachment.clone(),
+        id: eni.attachment.clone(),
         r#type: "ElasticNetworkInterface".to_owned(),
         status: status.to_owned(),
         details: vec![
-            detail("subnetId", plan.subnet.clone()),
-            detail("networkInterfaceId", plan.interface.clone()),
-            detail("macAddress", plan.network.mac_text()),
-            detail("privateDnsName", plan.hostname.clone()),
-            detail("privateIPv4Address", plan.address().to_string()),
+            detail("subnetId", eni.subnet.clone()),
+            detail("networkInterfaceId", eni.interface.clone()),
+            detail("macAddress", eni.link.mac_text()),
+            detail("privateDnsName", eni.host_name.clone()),
+            detail("privateIPv4Address", eni.link.address.address.to_string()),
         ],
     }
 }

@@ -1,13 +1,13 @@
 //! Making the plan: a valid definition, the facts of its images, and what was chosen from the world, put together. Pure; called
 //! by `ops` for each task, again if the world moved before it was committed.
 
+use super::connect::{self, Connection, Identity};
 use super::user::{User, UserError, resolve};
-use super::vpc::{Subnet, Vpc, gateway};
 use super::{
-    CgroupPlan, Cidr, ContainerLimits, ContainerPlan, Layout, LogPlan, NetworkPlan, ProcessPlan, Rlimit, RootfsPlan,
+    CgroupPlan, ContainerLimits, ContainerPlan, Layout, LogPlan, ProcessPlan, Rlimit, RootNetwork, RootfsPlan,
     TaskLimits, TaskPlan,
 };
-use crate::ecs::{ContainerDefinition, TaskDefinition, TaskOverride};
+use crate::ecs::{ContainerDefinition, LaunchType, TaskDefinition, TaskOverride};
 use crate::validate::ValidTaskDefinition;
 
 /// What is known of an image on this host.
@@ -44,15 +44,15 @@ pub struct Place<'a> {
     pub region: &'a str,
     /// The cluster's name.
     pub cluster: &'a str,
-    /// The VPC.
-    pub vpc: &'a Vpc,
-    /// The subnet.
-    pub subnet: &'a Subnet,
-    /// The address in it.
-    pub address: std::net::Ipv4Addr,
+    /// What runs it.
+    pub launch_type: LaunchType,
+    /// The availability zone.
+    pub zone: &'a str,
+    /// Its addresses and ports.
+    pub connection: Connection<'a>,
     /// The root.
     pub layout: &'a Layout,
-    /// The text of the containers' /etc/resolv.conf.
+    /// The text of the containers' /etc/resolv.conf, where they have neither the host's network nor servers of their own.
     pub resolv_conf: &'a str,
     /// What is kept of each container's output.
     pub log: LogPlan,
@@ -130,11 +130,11 @@ pub fn plan(
     place: &Place,
     names: Names,
 ) -> Result<TaskPlan, PlanError> {
-    let hostname = hostname(place);
-    let containers = definition.definition().container_definitions.iter().zip(images).zip(&names.containers);
-    let containers = containers.map(|((container, image), arn_id)| {
-        let process = process(container, image, place, &hostname)?;
-        Ok(plan_container(container, image, process, place, &names.task, arn_id))
+    let containers = definition.definition().container_definitions.iter().enumerate().zip(images);
+    let containers = containers.map(|((index, container), image)| {
+        let identity = connect::identity(definition.definition(), index, place, &names);
+        let process = process(container, image, place, &identity.hostname)?;
+        Ok(plan_container(container, image, process, place, (&names.task, &names.containers[index]), identity))
     });
     let containers = containers.collect::<Result<Vec<_>, _>>()?;
     Ok(plan_task(definition, revision, containers, place, names))
@@ -142,12 +142,13 @@ pub fn plan(
 
 /// The plan of a task whose images cannot be had: what its record needs. Its containers have neither files nor a process.
 pub fn plan_unstarted(definition: &ValidTaskDefinition, revision: u32, place: &Place, names: Names) -> TaskPlan {
-    let containers = definition.definition().container_definitions.iter().zip(&names.containers);
     let image = ImageFacts::default();
-    let unstarted = |(container, arn_id): (&ContainerDefinition, &String)| {
-        plan_container(container, &image, ProcessPlan::default(), place, &names.task, arn_id)
+    let unstarted = |(index, container): (usize, &ContainerDefinition)| {
+        let identity = connect::identity(definition.definition(), index, place, &names);
+        let ids = (names.task.as_str(), names.containers[index].as_str());
+        plan_container(container, &image, ProcessPlan::default(), place, ids, identity)
     };
-    let containers = containers.map(unstarted).collect();
+    let containers = definition.definition().container_definitions.iter().enumerate().map(unstarted).collect();
     plan_task(definition, revision, containers, place, names)
 }
 
@@ -161,6 +162,8 @@ fn plan_task(
     let task: &TaskDefinition = definition.definition();
     let tag = place.layout.tag();
     let key = format!("task/{}/{}/{}/{}/", place.account, place.region, place.cluster, names.task);
+    let root_network = RootNetwork::of(&tag);
+    let network = connect::network(task, place, &names, &root_network);
     TaskPlan {
         key,
         account: place.account.to_owned(),
@@ -174,13 +177,11 @@ fn plan_task(
         overrides: names.overrides,
         created_at: names.created_at,
         pulled_at: names.pulled_at,
-        zone: place.subnet.zone.clone(),
-        subnet: place.subnet.id.clone(),
-        interface: format!("eni-{:.17}", names.task),
-        attachment: names.attachment,
-        hostname: hostname(place),
-        lease: format!("lease/{}", place.address),
-        network: network(place, &names.task, &tag),
+        launch_type: place.launch_type,
+        zone: place.zone.to_owned(),
+        leases: connect::leases(&network),
+        network,
+        root_network,
         cgroup: CgroupPlan {
             root: format!("berth-{tag}"),
             task: names.task.clone(),
@@ -192,28 +193,6 @@ fn plan_task(
         filters: place.layout.filters(),
         containers,
         id: names.task,
-    }
-}
-
-fn hostname(place: &Place) -> String {
-    let address = place.address.to_string().replace('.', "-");
-    match place.region {
-        "us-east-1" => format!("ip-{address}.ec2.internal"),
-        region => format!("ip-{address}.{region}.compute.internal"),
-    }
-}
-
-fn network(place: &Place, task: &str, tag: &str) -> NetworkPlan {
-    let mut mac = [0x0a, 0x58, 0, 0, 0, 0]; // locally administered, unicast; the rest is the address
-    mac[2..].copy_from_slice(&place.address.octets());
-    NetworkPlan {
-        veth: format!("ve{task:.13}"), // 15 bytes is the kernel's limit
-        group: u32::from_str_radix(tag, 16).unwrap_or_default().max(1), // 0 is every other interface's group
-        table: format!("berth-{tag}"),
-        vpc: place.vpc.cidr,
-        address: Cidr { address: place.address, prefix: place.subnet.cidr.prefix },
-        gateway: gateway(&place.subnet.cidr),
-        mac,
     }
 }
 
@@ -232,12 +211,12 @@ fn plan_container(
     image: &ImageFacts,
     process: ProcessPlan,
     place: &Place,
-    task: &str,
-    arn_id: &str,
+    (task, arn_id): (&str, &str),
+    identity: Identity,
 ) -> ContainerPlan {
-    let hostname = hostname(place);
     let number = arn_id.bytes().fold(0_u64, |number, byte| number.wrapping_mul(31).wrapping_add(u64::from(byte)));
-    let dependencies = container.depends_on.iter().flatten();
+    let links = connect::link_dependencies(container);
+    let dependencies = container.depends_on.iter().flatten().chain(&links);
     ContainerPlan {
         name: container.name.clone(),
         runtime_id: format!("{task}-{:010}", number % 10_000_000_000),
@@ -255,12 +234,8 @@ fn plan_container(
         },
         limits: limits(container, place),
         log: place.log.clone(),
-        files: vec![
-            ("/etc/hostname".to_owned(), format!("{hostname}\n")),
-            ("/etc/hosts".to_owned(), format!("127.0.0.1 localhost\n{} {hostname}\n", place.address)),
-            ("/etc/resolv.conf".to_owned(), place.resolv_conf.to_owned()),
-        ],
-        hostname,
+        files: identity.files,
+        hostname: identity.hostname,
     }
 }
 
@@ -339,8 +314,8 @@ fn environment(
     user: &User,
 ) -> Vec<(String, String)> {
     let defaults = [("PATH", PATH), ("HOSTNAME", hostname), ("HOME", user.home.as_str())];
-    let injected =
-        [("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE"), ("AWS_REGION", place.region), ("AWS_DEFAULT_REGION", place.region)];
+    let runs_on = if place.launch_type == LaunchType::Fargate { "AWS_ECS_FARGATE" } else { "AWS_ECS_EC2" };
+    let injected = [("AWS_EXECUTION_ENV", runs_on), ("AWS_REGION", place.region), ("AWS_DEFAULT_REGION", place.region)];
     let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let of_image = image.env.iter().cloned();
     let of_definition = container

@@ -1,16 +1,18 @@
 //! The plan of a task: every choice made, as data. Made once, committed, and then carried out by processes that have
 //! no choice left; undoing needs nothing but the plan. Pure.
 
+pub mod connect;
 mod container;
 pub mod make;
 mod network;
 mod paths;
+pub mod ports;
 pub mod spec;
 mod task;
 pub mod user;
 pub mod vpc;
 
 pub use container::{CgroupPlan, ContainerLimits, ContainerPlan, LogPlan, ProcessPlan, Rlimit, RootfsPlan, TaskLimits};
-pub use network::{Cidr, NetworkPlan};
+pub use network::{Cidr, ContainerNetwork, EniPlan, LinkPlan, NetworkPlan, RootNetwork};
 pub use paths::{ContainerPaths, Layout, TaskPaths};
 pub use task::TaskPlan;

@@ -1,10 +1,14 @@
-//! The network of a task as data: names and addresses, from which `net` makes and unmakes it.
+//! The network of a task as data: names, addresses and ports, from which `net` makes and unmakes it.
 
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use super::ports::{HostPort, PortBinding};
+use crate::ecs::task_definition::NetworkMode;
+use crate::validate::proxy::Proxy;
 
 /// An IPv4 block, `172.31.0.0/20`. Host bits may be set: then it is an address with its subnet's prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -81,18 +85,18 @@ impl From<Cidr> for String {
     }
 }
 
-/// Everything about a task's ENI-like link. Names derive from the task id, the address from its lease.
+/// A veth pair: the host's end, and `eth0` in a namespace of a task or a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetworkPlan {
-    /// The host's end of the veth pair, at most 15 bytes: `ve` and 13 digits of the task id. The other is `eth0`.
+pub struct LinkPlan {
+    /// The host's end, at most 15 bytes: `ve` and digits of the task id. The other is `eth0`.
     pub veth: String,
-    /// The interface group (IFLA_GROUP) of all host ends of this root: what the root's nftables rules match.
+    /// The interface group (IFLA_GROUP) of all host ends of this kind and root: what the nftables rules match.
     pub group: u32,
-    /// The root's nftables table (family inet): `berth-` and the root's tag.
+    /// The nftables table (family inet) with these rules.
     pub table: String,
-    /// The VPC: between its addresses nothing is translated.
+    /// All addresses of this kind of links, a VPC's or the bridge's: between them nothing is translated.
     pub vpc: Cidr,
-    /// The task's own address with its subnet's prefix, `172.31.0.10/20`.
+    /// The address with its subnet's prefix, `172.31.0.10/20`.
     pub address: Cidr,
     /// The subnet's gateway (its first address), which the host answers for on every host end.
     pub gateway: Ipv4Addr,
@@ -100,10 +104,153 @@ pub struct NetworkPlan {
     pub mac: [u8; 6],
 }
 
-impl NetworkPlan {
+impl LinkPlan {
     /// The MAC address as ECS writes it.
     pub fn mac_text(&self) -> String {
         self.mac.map(|byte| format!("{byte:02x}")).join(":")
+    }
+}
+
+/// What all tasks of a root share in the host's network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootNetwork {
+    /// The group of awsvpc tasks' host ends.
+    pub group: u32,
+    /// The nftables table about these, `berth-TAG`.
+    pub table: String,
+    /// The group of bridge containers' host ends.
+    pub bridge_group: u32,
+    /// The table about these.
+    pub bridge_table: String,
+    /// The table that leads ports of the host to containers.
+    pub ports_table: String,
+}
+
+impl RootNetwork {
+    /// That of the root with this tag, eight hexadecimal digits.
+    pub fn of(tag: &str) -> Self {
+        let group = u32::from_str_radix(tag, 16).unwrap_or_default();
+        let table = format!("berth-{tag}");
+        Self {
+            group: group.max(1), // 0 is every other interface's group
+            bridge_group: (group ^ 1 << 31).max(1),
+            bridge_table: format!("{table}-bridge"),
+            ports_table: format!("{table}-ports"),
+            table,
+        }
+    }
+
+    /// All its tables.
+    pub fn tables(&self) -> [&str; 3] {
+        [&self.table, &self.bridge_table, &self.ports_table]
+    }
+}
+
+/// The interface of an awsvpc task, and what ECS tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EniPlan {
+    /// The link.
+    pub link: LinkPlan,
+    /// The subnet's id.
+    pub subnet: String,
+    /// The interface's id, `eni-` and 17 digits of the task id.
+    pub interface: String,
+    /// The attachment's UUID.
+    pub attachment: String,
+    /// The private DNS name, the host name of the task's containers.
+    pub host_name: String,
+    /// The redirection to a proxy container.
+    pub proxy: Option<Proxy>,
+}
+
+/// What one container of a task has where the task itself has no interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ContainerNetwork {
+    /// The host's own.
+    Host {
+        /// The ports that it listens on there.
+        ports: Vec<PortBinding>,
+    },
+    /// A namespace with a link.
+    Bridge {
+        /// The link.
+        link: LinkPlan,
+        /// The host's ports that lead to it.
+        ports: Vec<PortBinding>,
+    },
+    /// A namespace with nothing but `lo`.
+    Loopback,
+}
+
+/// How a task is connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NetworkPlan {
+    /// By an interface that all containers share (awsvpc).
+    Awsvpc(EniPlan),
+    /// Container by container, in their order (bridge, host, none).
+    PerContainer {
+        /// The task definition's word for it.
+        mode: NetworkMode,
+        /// The containers.
+        containers: Vec<ContainerNetwork>,
+    },
+}
+
+impl NetworkPlan {
+    /// The interface of an awsvpc task.
+    pub fn eni(&self) -> Option<&EniPlan> {
+        match self {
+            Self::Awsvpc(eni) => Some(eni),
+            Self::PerContainer { .. } => None,
+        }
+    }
+
+    /// What the container at this place has of its own; nothing in an awsvpc task.
+    pub fn container(&self, place: usize) -> Option<&ContainerNetwork> {
+        match self {
+            Self::Awsvpc(_) => None,
+            Self::PerContainer { containers, .. } => containers.get(place),
+        }
+    }
+
+    /// The ports of the host that belong to the container at this place.
+    pub fn ports(&self, place: usize) -> &[PortBinding] {
+        match self.container(place) {
+            Some(ContainerNetwork::Host { ports } | ContainerNetwork::Bridge { ports, .. }) => ports,
+            Some(ContainerNetwork::Loopback) | None => &[],
+        }
+    }
+
+    /// All ports of the host that belong to it.
+    pub fn host_ports(&self) -> Vec<HostPort> {
+        let count = match self {
+            Self::Awsvpc(_) => 0,
+            Self::PerContainer { containers, .. } => containers.len(),
+        };
+        let bindings = (0..count).flat_map(|place| self.ports(place));
+        bindings.flat_map(PortBinding::pairs).map(|(_, port)| port).collect()
+    }
+
+    /// The addresses that it holds, in the order of the containers.
+    pub fn addresses(&self) -> Vec<Ipv4Addr> {
+        match self {
+            Self::Awsvpc(eni) => vec![eni.link.address.address],
+            Self::PerContainer { containers, .. } => {
+                let address = |container: &ContainerNetwork| match container {
+                    ContainerNetwork::Bridge { link, .. } => Some(link.address.address),
+                    ContainerNetwork::Host { .. } | ContainerNetwork::Loopback => None,
+                };
+                containers.iter().filter_map(address).collect()
+            }
+        }
+    }
+
+    /// The task definition's word for it.
+    pub fn mode(&self) -> NetworkMode {
+        match self {
+            Self::Awsvpc(_) => NetworkMode::Awsvpc,
+            Self::PerContainer { mode, .. } => *mode,
+        }
     }
 }
 

@@ -1,13 +1,12 @@
 //! The whole plan of a task. It is committed with the task's record; supervisor, workers and whoever finishes for a dead
 //! one work from it and from nothing else.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CgroupPlan, ContainerPaths, ContainerPlan, NetworkPlan, TaskPaths};
-use crate::ecs::TaskOverride;
+use super::{CgroupPlan, ContainerPaths, ContainerPlan, NetworkPlan, RootNetwork, TaskPaths};
+use crate::ecs::{LaunchType, TaskOverride};
 
 /// Every choice made for one task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,20 +38,16 @@ pub struct TaskPlan {
     pub created_at: i64,
     /// When its images were here, or were given up: shortly before it was committed.
     pub pulled_at: i64,
-    /// The availability zone of its subnet.
+    /// What runs it, as DescribeTasks says.
+    pub launch_type: LaunchType,
+    /// The availability zone.
     pub zone: String,
-    /// The subnet's id.
-    pub subnet: String,
-    /// The network interface's id, `eni-` and 17 digits.
-    pub interface: String,
-    /// The attachment's id, a UUID.
-    pub attachment: String,
-    /// The host name inside, `ip-172-31-0-10.ec2.internal`.
-    pub hostname: String,
-    /// The key of the address's lease in the store.
-    pub lease: String,
+    /// The keys of its leases in the store: addresses, and ports of the host.
+    pub leases: Vec<String>,
     /// Its network.
     pub network: NetworkPlan,
+    /// What the root's tasks share in the host's network.
+    pub root_network: RootNetwork,
     /// Its control groups.
     pub cgroup: CgroupPlan,
     /// Its directories.
@@ -68,11 +63,6 @@ pub struct TaskPlan {
 }
 
 impl TaskPlan {
-    /// The task's address.
-    pub fn address(&self) -> Ipv4Addr {
-        self.network.address.address
-    }
-
     /// The directories of the container at a place.
     pub fn container_paths(&self, container: usize) -> ContainerPaths {
         self.paths.container(&self.containers[container].name)

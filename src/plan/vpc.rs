@@ -49,6 +49,13 @@ impl Vpc {
         std::iter::once(block(172, 31)).chain(others).chain((64..=254).map(|b| block(10, b))).collect()
     }
 
+    /// The blocks for containers in bridge mode: Docker's own default first.
+    pub fn bridge_candidates() -> Vec<Cidr> {
+        let mut all: Vec<Cidr> = (17..31).map(|b| Cidr { address: Ipv4Addr::new(172, b, 0, 0), prefix: 16 }).collect();
+        all.extend((64..=254).rev().map(|b| Cidr { address: Ipv4Addr::new(10, b, 0, 0), prefix: 16 }));
+        all
+    }
+
     /// The subnet and the address for a new task: the emptier subnet first, within it any free address, so that an
     /// address that has just been given back rests. `None` when all are taken.
     pub fn free_address(&self, taken: &HashSet<Ipv4Addr>, rng: &mut impl Rng) -> Option<(&Subnet, Ipv4Addr)> {

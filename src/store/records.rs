@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 pub const TASKS: &str = "task/";
 /// The first part of every address lease's keys.
 pub const LEASES: &str = "lease/";
+/// The first part of the keys of leases of the host's ports, `port/8080/tcp`.
+pub const PORTS: &str = "port/";
+/// The bridge's block that this root has chosen.
+pub const BRIDGE: &str = "bridge";
 /// The VPC that this root has chosen.
 pub const VPC: &str = "vpc";
 

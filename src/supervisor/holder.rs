@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use super::event_loop;
 use super::launch::{Answer, Beginning};
-use crate::plan::TaskPlan;
+use crate::plan::{NetworkPlan, TaskPlan};
 use crate::sys;
 use crate::sys::child::{self, Ended, Otherwise, Which};
 use crate::sys::lock::{self, Lock};
@@ -108,8 +108,11 @@ fn detach(beginning: Beginning) -> io::Result<()> {
 fn set_up(plan_fd: OwnedFd, host_network: OwnedFd, beginning: Beginning) -> io::Result<SetUp> {
     let plan: TaskPlan = serde_json::from_slice(&sys::spawn::read_whole(&plan_fd)?)?;
     let Some(lock) = lock::take(&plan.paths.lock())? else { return Ok(SetUp::Taken) };
-    if beginning == Beginning::Adopted {
-        rejoin_network(&plan)?;
+    match (&plan.network, beginning) {
+        (NetworkPlan::Awsvpc(_), Beginning::New) => {}
+        (NetworkPlan::Awsvpc(_), Beginning::Adopted) => rejoin_network(&plan)?,
+        // Its containers have their own; the namespace that was made before the plan was known is given back.
+        (NetworkPlan::PerContainer { .. }, _) => sys::netns::enter(host_network.as_fd())?,
     }
     let logs = (0..plan.containers.len()).map(|place| open_logs(&plan, place)).collect::<io::Result<_>>()?;
     let words = SharedWords::new(plan.containers.len())?;

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use super::names::{image_fault, user_fault};
+use super::network_rules;
 use super::port_rules;
 use super::process_rules;
 use super::report::{Path, Report};
@@ -12,11 +13,13 @@ use super::task_rules::Size;
 use crate::ecs::ContainerDefinition;
 use crate::ecs::arn::is_name;
 use crate::ecs::container_definition::{HealthCheck, LogConfiguration, RestartPolicy};
+use crate::ecs::task_definition::NetworkMode;
 
 /// Where a container stands: what its rules need beside itself.
 pub(super) struct Place<'a> {
     pub path: Path,
     pub target: Target,
+    pub mode: NetworkMode,
     pub task: Size,
     pub execution_role: Option<&'a str>,
 }
@@ -26,7 +29,8 @@ pub(super) fn check(container: &ContainerDefinition, place: &Place<'_>, report: 
     name_and_image(container, &place.path, report);
     cpu(container, &place.path, report);
     memory(container, place, report);
-    port_rules::check(container, &place.path, report);
+    network_rules::check(container, place.mode, place.target, &place.path, report);
+    port_rules::check(container, place.mode, &place.path, report);
     process_rules::check(container, place, report);
     timeouts(container, &place.path, report);
     user(container, &place.path, report);

@@ -1,4 +1,4 @@
-//! The order in which the containers of a task start, from `dependsOn`; they stop in its reverse. Pure.
+//! The order in which the containers of a task start, from `dependsOn` and links; they stop in its reverse. Pure.
 
 use crate::ecs::ContainerDefinition;
 
@@ -18,8 +18,10 @@ pub(super) fn start_order(containers: &[ContainerDefinition]) -> Result<Vec<usiz
 }
 
 fn needs(container: &ContainerDefinition, containers: &[ContainerDefinition]) -> Vec<usize> {
-    let names = container.depends_on.iter().flatten().map(|dependency| &dependency.container_name);
-    names.filter_map(|name| containers.iter().position(|other| other.name == *name)).collect()
+    let names = container.depends_on.iter().flatten().map(|dependency| dependency.container_name.as_str());
+    let links =
+        container.links.iter().flatten().map(|link| link.split_once(':').map_or(link.as_str(), |(name, _)| name));
+    names.chain(links).filter_map(|name| containers.iter().position(|other| other.name == name)).collect()
 }
 
 /// Of the containers that cannot be ordered each needs another such one: going from need to need comes round.

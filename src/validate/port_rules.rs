@@ -1,20 +1,22 @@
-//! What ECS demands of a container's port mappings in awsvpc mode, where a mapping opens nothing: it only names what the
-//! container listens on. Called by `container_rules`.
+//! What ECS demands of a container's port mappings. In awsvpc and host mode a mapping opens nothing: it only names what the
+//! container listens on; in bridge mode a port of the host leads to it. Called by `container_rules`.
 
+use super::ports::range;
 use super::report::{Path, Report};
 use crate::ecs::ContainerDefinition;
 use crate::ecs::container_definition::PortMapping;
+use crate::ecs::task_definition::NetworkMode;
 
 /// ECS takes this many ranges in one container.
 const MAX_RANGES: usize = 100;
 
 /// All mappings of a container.
-pub(super) fn check(container: &ContainerDefinition, path: &Path, report: &mut Report) {
+pub(super) fn check(container: &ContainerDefinition, mode: NetworkMode, path: &Path, report: &mut Report) {
     let path = path.member("portMappings");
     let mut ranges: Vec<(u16, u16, bool)> = Vec::new();
     for (index, mapping) in container.port_mappings.iter().flatten().enumerate() {
         let path = path.element(index);
-        mapping_form(mapping, &path, report);
+        mapping_form(mapping, mode, &path, report);
         let Some(text) = mapping.container_port_range.as_deref() else { continue };
         let range_path = path.member("containerPortRange");
         let Some((first, last)) = range(text) else {
@@ -32,7 +34,7 @@ pub(super) fn check(container: &ContainerDefinition, path: &Path, report: &mut R
     }
 }
 
-fn mapping_form(mapping: &PortMapping, path: &Path, report: &mut Report) {
+fn mapping_form(mapping: &PortMapping, mode: NetworkMode, path: &Path, report: &mut Report) {
     let port = |port: &i32| (1..=65_535).contains(port);
     match (mapping.container_port, mapping.container_port_range.is_some()) {
         (Some(_), true) => report.error(path, "cannot specify both single port and port range"),
@@ -42,10 +44,16 @@ fn mapping_form(mapping: &PortMapping, path: &Path, report: &mut Report) {
             report.error(&path.member("containerPort"), "a port must be between 1 and 65535");
         }
         (Some(container), false) => {
-            if mapping.host_port.is_some_and(|host| host != container) {
-                let words = "When networkMode=awsvpc, the host ports and container ports in port mappings must match.";
-                report.error(&path.member("hostPort"), words);
-            }
+            host_port(mapping.host_port, container, mode, &path.member("hostPort"), report);
+        }
+    }
+    if mapping.container_port_range.is_some() {
+        if mapping.host_port.is_some_and(|port| port != 0) {
+            report.error(&path.member("hostPort"), "the host's ports of a range are chosen: leave hostPort out");
+        }
+        if mode == NetworkMode::Host {
+            let words = "a port range needs the network mode awsvpc or bridge";
+            report.error(&path.member("containerPortRange"), words);
         }
     }
     let protocol = mapping.protocol.as_deref().unwrap_or("tcp");
@@ -62,9 +70,17 @@ pub(super) fn is_udp(mapping: &PortMapping) -> bool {
     mapping.protocol.as_deref() == Some("udp")
 }
 
-fn range(text: &str) -> Option<(u16, u16)> {
-    let (first, last) = text.split_once('-')?;
-    let port = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-    let (first, last): (u16, u16) = (port(first)?, port(last)?);
-    (first > 0 && first < last).then_some((first, last))
+fn host_port(host: Option<i32>, container: i32, mode: NetworkMode, path: &Path, report: &mut Report) {
+    let Some(host) = host else { return };
+    match mode {
+        NetworkMode::Awsvpc | NetworkMode::Host if host != container => {
+            let mode = if mode == NetworkMode::Host { "host" } else { "awsvpc" };
+            let words = "the host ports and container ports in port mappings must match.";
+            report.error(path, format!("When networkMode={mode}, {words}"));
+        }
+        NetworkMode::Bridge if !(0..=65_535).contains(&host) => {
+            report.error(path, "a port of the host must be between 0 (which means: any) and 65535");
+        }
+        NetworkMode::Awsvpc | NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => {}
+    }
 }

@@ -8,8 +8,8 @@ use super::parse::Parsed;
 use super::problem::Problem;
 use super::report::{Path, Report};
 use super::valid_container::ValidContainer;
-use super::{order, support, task_rules};
-use crate::ecs::task_definition::Compatibility;
+use super::{network_rules, order, support, task_rules};
+use crate::ecs::task_definition::{Compatibility, NetworkMode};
 use crate::ecs::{ContainerDefinition, TaskDefinition};
 
 /// ECS takes no definition that is longer than this without white space.
@@ -46,7 +46,8 @@ pub(super) fn check(definition: &TaskDefinition, report: &mut Report) {
     let containers = definition.container_definitions.iter().take(task_rules::MAX_CONTAINERS);
     for (index, container) in containers.enumerate() {
         let execution_role = definition.execution_role_arn.as_deref();
-        let place = Place { path: Path::container(index), target, task, execution_role };
+        let mode = network_rules::mode(definition);
+        let place = Place { path: Path::container(index), target, mode, task, execution_role };
         container_rules::check(container, &place, report);
     }
 }
@@ -55,15 +56,20 @@ pub(super) fn check(definition: &TaskDefinition, report: &mut Report) {
 fn normal(definition: TaskDefinition) -> TaskDefinition {
     let units =
         |text: Option<String>, read: fn(&str) -> Option<u32>| text.as_deref().and_then(read).map(|n| n.to_string());
+    let mode = network_rules::mode(&definition);
     TaskDefinition {
         cpu: units(definition.cpu, super::sizes::cpu_units),
         memory: units(definition.memory, super::sizes::memory_mib),
-        container_definitions: definition.container_definitions.into_iter().map(normal_container).collect(),
+        container_definitions: definition
+            .container_definitions
+            .into_iter()
+            .map(|one| normal_container(one, mode))
+            .collect(),
         ..definition
     }
 }
 
-fn normal_container(mut container: ContainerDefinition) -> ContainerDefinition {
+fn normal_container(mut container: ContainerDefinition, mode: NetworkMode) -> ContainerDefinition {
     container.cpu.get_or_insert(0);
     container.essential.get_or_insert(true);
     container.environment.get_or_insert_default();
@@ -71,7 +77,11 @@ fn normal_container(mut container: ContainerDefinition) -> ContainerDefinition {
     container.volumes_from.get_or_insert_default();
     container.system_controls.get_or_insert_default();
     for mapping in container.port_mappings.get_or_insert_default() {
-        mapping.host_port = mapping.host_port.or(mapping.container_port);
+        let host_port = match mode {
+            NetworkMode::Awsvpc | NetworkMode::Host => mapping.container_port,
+            NetworkMode::Bridge | NetworkMode::None => mapping.container_port.map(|_| 0), // one is chosen for each task
+        };
+        mapping.host_port = mapping.host_port.or(host_port);
         let protocol = if super::port_rules::is_udp(mapping) { "udp" } else { "tcp" };
         mapping.protocol = Some(protocol.to_owned());
     }
@@ -112,6 +122,11 @@ impl ValidTaskDefinition {
     /// Whether it is for Fargate.
     pub fn is_fargate(&self) -> bool {
         self.0.requires_compatibilities.iter().flatten().any(|one| *one == Compatibility::Fargate)
+    }
+
+    /// How it is connected; absent means bridge.
+    pub fn network_mode(&self) -> NetworkMode {
+        network_rules::mode(&self.0)
     }
 
     /// The containers as they are listed: 1 to 10.

@@ -3,13 +3,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::network_rules;
 use super::order;
 use super::report::{Path, Report, Words};
 use super::sizes;
 use super::support::Target;
 use crate::ecs::arn::is_name;
 use crate::ecs::container_definition::ContainerCondition;
-use crate::ecs::task_definition::{Compatibility, Tag};
+use crate::ecs::task_definition::{Compatibility, NetworkMode, Tag};
 use crate::ecs::{ContainerDefinition, TaskDefinition};
 
 /// More containers than this ECS does not take, and no rule looks at.
@@ -33,7 +34,7 @@ pub(super) fn target(definition: &TaskDefinition) -> Target {
 /// Everything about the task but its containers, one by one.
 pub(super) fn check(definition: &TaskDefinition, target: Target, report: &mut Report) -> Size {
     family(definition, report);
-    network_mode(definition, target, report);
+    network_rules::check_task(definition, target, report);
     let size = size(definition, target, report);
     storage(definition, target, report);
     tags(definition.tags.as_deref().unwrap_or_default(), report);
@@ -44,7 +45,7 @@ pub(super) fn check(definition: &TaskDefinition, target: Target, report: &mut Re
     essential(containers, report);
     cpu_sum(containers, size, report);
     dependencies(containers, report);
-    port_names(containers, report);
+    port_names(containers, network_rules::mode(definition), report);
     size
 }
 
@@ -54,20 +55,6 @@ fn family(definition: &TaskDefinition, report: &mut Report) {
         report.error(&path, "Family should not be null or empty.");
     } else if !is_name(&definition.family) {
         report.error(&path, "a family is 1 to 255 letters, digits, hyphens and underscores");
-    }
-}
-
-fn network_mode(definition: &TaskDefinition, target: Target, report: &mut Report) {
-    if definition.network_mode.is_none() {
-        let path = Path::root().member("networkMode");
-        match target {
-            Target::Fargate => report.error(&path, "Fargate only supports network mode 'awsvpc'."),
-            Target::Instance => report.error(
-                &path,
-                "networkMode is absent, which means bridge; bridge is not supported by this version of berth: write \
-                 \"networkMode\": \"awsvpc\"",
-            ),
-        }
     }
 }
 
@@ -223,13 +210,14 @@ fn dependencies(containers: &[ContainerDefinition], report: &mut Report) {
     }
     if let Err(cycle) = order::start_order(containers) {
         let round = cycle.iter().chain(cycle.first()).map(|index| containers[*index].name.as_str());
-        let words = format!("dependsOn goes round in a circle: {}", round.collect::<Vec<_>>().join(" -> "));
+        let words = format!("dependsOn (and links) go round in a circle: {}", round.collect::<Vec<_>>().join(" -> "));
         let first = cycle.first().copied().unwrap_or_default();
         report.error(&Path::container(first).member("dependsOn"), words);
     }
 }
 
-fn port_names(containers: &[ContainerDefinition], report: &mut Report) {
+fn port_names(containers: &[ContainerDefinition], mode: NetworkMode, report: &mut Report) {
+    let share = matches!(mode, NetworkMode::Awsvpc | NetworkMode::Host);
     let mut names = HashSet::new();
     let mut ports: HashMap<(i32, bool), &str> = HashMap::new();
     for (index, container) in containers.iter().enumerate() {
@@ -241,7 +229,7 @@ fn port_names(containers: &[ContainerDefinition], report: &mut Report) {
             }
             let udp = mapping.protocol.as_deref() == Some("udp");
             let other = mapping.container_port.and_then(|port| ports.insert((port, udp), &container.name));
-            if let Some(other) = other {
+            if let Some(other) = other.filter(|_| share) {
                 let words = format!("container {other} has this port too: all containers of a task share localhost");
                 report.warning(&path.member("containerPort"), words);
             }

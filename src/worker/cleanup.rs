@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::protocol::Report;
 use super::{Worker, failed};
 use crate::net;
-use crate::store::records::{LEASES, Lease};
+use crate::store::records::{LEASES, Lease, PORTS};
 use crate::store::{Commit, Store, Txn};
 
 impl Worker {
@@ -43,10 +43,16 @@ impl Worker {
         let (own, others): (Vec<_>, Vec<_>) =
             store.list::<Lease>(LEASES)?.into_iter().partition(|lease| lease.value.task == self.plan.id);
         let others = if !others.is_empty() { net::Others::Remain } else { net::Others::None };
-        let down = net::down(&self.plan.network, self.host_network.as_fd(), others);
+        let down = net::down(&self.plan.network, &self.plan.root_network, self.host_network.as_fd(), others);
         down.map_err(|errors| errors.into_iter().next().expect("a failure has a cause"))?;
-        if !own.is_empty() {
-            let release = own.into_iter().fold(Txn::default(), |txn, lease| txn.delete(lease.key));
+        let ports = match self.plan.network.host_ports().is_empty() {
+            true => Vec::new(),
+            false => store.list::<Lease>(PORTS)?,
+        };
+        let ports = ports.into_iter().filter(|lease| lease.value.task == self.plan.id);
+        let release: Vec<String> = own.into_iter().chain(ports).map(|lease| lease.key).collect();
+        if !release.is_empty() {
+            let release = release.into_iter().fold(Txn::default(), |txn, key| txn.delete(key));
             let _: Commit = store.commit(&release)?;
         }
         Ok(())

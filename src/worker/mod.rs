@@ -7,6 +7,7 @@
 pub mod protocol;
 
 mod cleanup;
+mod connect;
 pub mod exec;
 pub mod fetch;
 mod prepare;

@@ -1,20 +1,12 @@
 //! What a task needs before its first container: its network and its control group.
 
 use std::error::Error;
-use std::os::fd::AsFd;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use nix::fcntl::FlockArg;
 
 use super::cleanup::network_lock;
 use super::protocol::Report;
 use super::{Worker, failed};
-use crate::net::NetError;
-
-/// How long the link of an earlier attempt may take to go: the kernel frees network namespaces in the background.
-const PATIENCE: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(10);
 
 impl Worker {
     /// The kernel's cgroup lock is slow to get when nobody has had it lately; the network is made meanwhile.
@@ -31,15 +23,12 @@ impl Worker {
         }
     }
 
+    /// The network that all containers share, if they do.
     fn network_up(&self) -> Result<(), Box<dyn Error>> {
+        let Some(eni) = self.plan.network.eni() else { return Ok(()) };
         let _lock = network_lock(&self.plan.network_lock, FlockArg::LockShared)?;
-        let start = Instant::now();
-        loop {
-            match crate::net::up(&self.plan.network, self.host_network.as_fd()) {
-                Err(NetError::LinkTaken { .. }) if start.elapsed() < PATIENCE => thread::sleep(PAUSE),
-                up => break up?,
-            }
-        }
+        self.link_up(&eni.link)?;
+        eni.proxy.as_ref().map_or(Ok(()), crate::net::redirect)?;
         Ok(crate::runtime::container::set_network_sysctls()?)
     }
 }

@@ -15,6 +15,9 @@ use crate::sys::pidfd;
 impl Worker {
     /// Starts the container at a place of the plan. What an earlier attempt left is killed and removed first.
     pub(super) fn start(&self, place: usize) -> Report {
+        if let Err(error) = self.connect(place) {
+            return failed("CannotStartContainerError", error.as_ref());
+        }
         match self.create(place) {
             Ok((created, cap)) => {
                 let pid = created.pid.as_raw();

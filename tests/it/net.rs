@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use berth::net::{self, NetError, Others};
-use berth::plan::{Cidr, NetworkPlan};
+use berth::plan::{Cidr, EniPlan, LinkPlan, NetworkPlan, RootNetwork};
 use berth::sys::netns;
 
 const CHILD: &str = "BERTH_TEST_PRIVATE_HOST";
@@ -64,7 +64,15 @@ impl Host {
     }
 
     fn down(&self, task: &Task, others: Others) {
-        net::down(&task.plan, self.namespace.as_fd(), others).expect("down");
+        let plan = NetworkPlan::Awsvpc(EniPlan {
+            link: task.plan.clone(),
+            subnet: String::new(),
+            interface: String::new(),
+            attachment: String::new(),
+            host_name: String::new(),
+            proxy: None,
+        });
+        net::down(&plan, &root(), self.namespace.as_fd(), others).expect("down");
     }
 
     /// A task that is up.
@@ -78,11 +86,11 @@ impl Host {
 /// A task's namespace and plan.
 struct Task {
     namespace: OwnedFd,
-    plan: NetworkPlan,
+    plan: LinkPlan,
 }
 
 impl Task {
-    fn new(plan: NetworkPlan) -> Self {
+    fn new(plan: LinkPlan) -> Self {
         Self { namespace: new_namespace(), plan }
     }
 
@@ -110,11 +118,16 @@ fn within<T: Send>(namespace: &OwnedFd, act: impl FnOnce() -> T + Send) -> T {
     })
 }
 
+/// The root that all these plans are of.
+fn root() -> RootNetwork {
+    RootNetwork { table: "berth-test".to_owned(), ..RootNetwork::of("00001b59") }
+}
+
 /// A plan in the VPC 172.31.0.0/16 with subnets of 20 bits.
-fn plan(address: &str) -> NetworkPlan {
+fn plan(address: &str) -> LinkPlan {
     let address = Cidr { address: address.parse().expect("address"), prefix: 20 };
     let [.., c, d] = address.address.octets();
-    NetworkPlan {
+    LinkPlan {
         veth: format!("ve{c:03}{d:03}"),
         group: 7001,
         table: "berth-test".to_owned(),
@@ -396,7 +409,7 @@ fn an_address_of_another_roots_task_is_taken() {
     on_private_host("an_address_of_another_roots_task_is_taken", |host| {
         let first = host.task("172.31.0.10");
         let other_root =
-            NetworkPlan { veth: "veother".into(), group: 7002, table: "berth-b".into(), ..first.plan.clone() };
+            LinkPlan { veth: "veother".into(), group: 7002, table: "berth-b".into(), ..first.plan.clone() };
         let error = host.up(&Task::new(other_root)).expect_err("one address, two tasks");
         assert_eq!(error.to_string(), "address 172.31.0.10 is already in use on this host, by ve000010");
         assert_eq!(caller(&host.namespace, &first.namespace, first.address()), first.plan.gateway);

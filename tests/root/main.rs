@@ -16,6 +16,7 @@ mod leak_check;
 mod lifecycle;
 mod limits;
 mod network;
+mod network_modes;
 mod overrides;
 mod pull;
 mod pull_kills;

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use berth::plan::Layout;
+use berth::plan::{Layout, RootNetwork};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -21,8 +21,10 @@ pub(crate) struct Leaks {
     /// The root, canonical.
     directory: PathBuf,
     layout: Layout,
-    /// `berth-TAG`: the name of the root's cgroup and nftables table.
+    /// `berth-TAG`: the name of the root's cgroup, and of its first nftables table.
     name: String,
+    /// The names of the root's tables, and the groups of its links.
+    network: RootNetwork,
     /// What was under `/run` before the root was used.
     run: BTreeSet<PathBuf>,
 }
@@ -32,7 +34,8 @@ impl Leaks {
     pub(crate) fn of(directory: &Path) -> Self {
         let layout = Layout::below(directory);
         let name = format!("berth-{}", layout.tag());
-        Self { directory: directory.to_owned(), layout, name, run: berths_in_run() }
+        let network = RootNetwork::of(&layout.tag());
+        Self { directory: directory.to_owned(), layout, name, network, run: berths_in_run() }
     }
 
     /// What is there now, one line each.
@@ -42,7 +45,7 @@ impl Leaks {
         found.extend(self.mounts().into_iter().map(|line| format!("mount: {line}")));
         found.extend(self.cgroups().into_iter().map(|path| format!("cgroup: {}", path.display())));
         found.extend(self.links().into_iter().map(|name| format!("link: {name}")));
-        let tables = nft::tables().into_iter().filter(|(_, name)| *name == self.name);
+        let tables = nft::tables().into_iter().filter(|(_, name)| self.network.tables().contains(&name.as_str()));
         found.extend(tables.map(|(family, name)| format!("nftables table: family {family} {name}")));
         found.extend(self.files().into_iter().map(|path| format!("file: {}", path.display())));
         found
@@ -74,7 +77,7 @@ impl Leaks {
         while Instant::now() < deadline && self.cgroups().iter().rev().any(|group| fs::remove_dir(group).is_err()) {
             std::thread::sleep(Duration::from_millis(20));
         }
-        nft::delete_table(&self.name);
+        self.network.tables().into_iter().for_each(nft::delete_table);
     }
 
     /// Processes that name the root, stand in its cgroups, or hold something of it open.
@@ -144,14 +147,15 @@ impl Leaks {
         found
     }
 
-    /// Links of the host in the root's interface group, whose number is the tag's.
+    /// Links of the host in the root's interface groups.
     fn links(&self) -> Vec<String> {
         let links = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-        let group = u32::from_str_radix(&self.layout.tag(), 16).ok();
+        let groups = [self.network.group, self.network.bridge_group];
         let of_root = links.filter(|link| {
             let text = fs::read_to_string(link.path().join("netdev_group")).unwrap_or_default();
             // the kernel prints it as a signed number
-            text.trim().parse::<i64>().ok().and_then(|number| u32::try_from(number & 0xffff_ffff).ok()) == group
+            let number = text.trim().parse::<i64>().ok().and_then(|number| u32::try_from(number & 0xffff_ffff).ok());
+            number.is_some_and(|number| groups.contains(&number))
         });
         of_root.map(|link| link.file_name().to_string_lossy().into_owned()).collect()
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::{Caller, Check, aside, chain, not_seen};
 use crate::net::{self, Resolver};
-use crate::plan::{Cidr, NetworkPlan};
+use crate::plan::{Cidr, LinkPlan};
 use crate::sys::netns;
 
 /// What a task's link and the root's rules need, where the kernel has them as modules.
@@ -40,8 +40,8 @@ fn link(caller: Caller) -> Check {
     }
 }
 
-fn plan() -> NetworkPlan {
-    NetworkPlan {
+fn plan() -> LinkPlan {
+    LinkPlan {
         veth: "vedoctor".to_owned(),
         group: 1,
         table: "berth-doctor".to_owned(),

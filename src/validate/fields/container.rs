@@ -1,7 +1,7 @@
 //! The rows of a container definition, 42 members, and of the objects below them.
 
 use super::Shape::{Boolean, Integer, List, Map, Structure, Text};
-use super::{Field, Shape, TEXTS, Word, ecs, must, no, no_word, warn, word, yes};
+use super::{Field, Shape, TEXTS, Word, must, no, no_word, warn, word, yes};
 
 /// A container definition: 42 members.
 pub const CONTAINER_DEFINITION: &[Field] = &[
@@ -14,9 +14,11 @@ pub const CONTAINER_DEFINITION: &[Field] = &[
     yes("cpu", Integer).remark("a weight within the task, never a cap; 0, 1 and absent mean 2 shares"),
     yes("memory", Integer).remark("a hard limit of the container's control group, from 6 MiB"),
     yes("memoryReservation", Integer).remark("a soft limit: what the kernel leaves it when memory is short"),
-    ecs("links", TEXTS, "Links are not supported when networkMode=awsvpc"),
+    yes("links", TEXTS)
+        .off_fargate("Links are not supported when networkMode=awsvpc")
+        .remark("bridge mode: the other container's address in /etc/hosts, and it starts first; no environment variables"),
     yes("portMappings", List(&Structure(PORT_MAPPING)))
-        .remark("opens nothing in awsvpc mode: every port that is listened on is reachable at the task's address"),
+        .remark("opens nothing in awsvpc and host mode, where all ports are reachable; in bridge mode the host's port leads here"),
     yes("essential", Boolean).remark("absent means true: its end is the task's end"),
     warn("restartPolicy", Structure(RESTART_POLICY), "the container is not restarted"),
     yes("entryPoint", TEXTS).remark("replaces the image's ENTRYPOINT, and drops its CMD"),
@@ -34,19 +36,19 @@ pub const CONTAINER_DEFINITION: &[Field] = &[
         .remark("seconds from the stop signal to SIGKILL, 30 if absent; above 120 with a warning only"),
     yes("versionConsistency", Shape::Word(&[word("enabled"), word("disabled")]))
         .remark("whether the tag is resolved once for all tasks of a deployment, or by each task"),
-    ecs("hostname", Text, "hostname is not supported on container when networkMode=awsvpc"),
+    yes("hostname", Text).off_fargate("hostname is not supported on container when networkMode=awsvpc"),
     yes("user", Text).remark("looked up in the image's /etc/passwd and /etc/group, without running code of the image"),
     yes("workingDirectory", Text).remark("absolute; made if the image has none"),
-    ecs("disableNetworking", Boolean, "Disable Networking is not supported on container when networkMode=awsvpc"),
+    yes("disableNetworking", Boolean)
+        .off_fargate("Disable Networking is not supported on container when networkMode=awsvpc")
+        .remark("the container has nothing but lo"),
     no("privileged", Boolean).off_fargate("Fargate requires that the 'privileged' setting be 'false'"),
     yes("readonlyRootFilesystem", Boolean).remark("`berth exec` works all the same"),
-    ecs("dnsServers", TEXTS, "DNS servers are not supported on container when networkMode=awsvpc"),
-    ecs("dnsSearchDomains", TEXTS, "DNS search domains are not supported on container when networkMode=awsvpc"),
-    ecs(
-        "extraHosts",
-        List(&Structure(&[must("hostname", Text), must("ipAddress", Text)])),
-        "Extra hosts are not supported on container when networkMode=awsvpc",
-    ),
+    yes("dnsServers", TEXTS).off_fargate("DNS servers are not supported on container when networkMode=awsvpc"),
+    yes("dnsSearchDomains", TEXTS)
+        .off_fargate("DNS search domains are not supported on container when networkMode=awsvpc"),
+    yes("extraHosts", List(&Structure(&[must("hostname", Text), must("ipAddress", Text)])))
+        .off_fargate("Extra hosts are not supported on container when networkMode=awsvpc"),
     no("dockerSecurityOptions", TEXTS)
         .off_fargate("Fargate compatible task definitions do not support dockerSecurityOptions"),
     warn("interactive", Boolean, "standard input is empty"),
@@ -63,7 +65,7 @@ pub const CONTAINER_DEFINITION: &[Field] = &[
 
 const PORT_MAPPING: &[Field] = &[
     yes("containerPort", Integer),
-    yes("hostPort", Integer).remark("in awsvpc mode equal to containerPort"),
+    yes("hostPort", Integer).remark("equal to containerPort in awsvpc and host mode; in bridge mode 0 or absent means any free one of 49153 to 65535"),
     // Not a Word: ECS takes any other word as tcp.
     yes("protocol", Text).remark("tcp or udp; any other word means tcp"),
     yes("name", Text),

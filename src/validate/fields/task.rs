@@ -16,7 +16,7 @@ pub const TASK_DEFINITION: &[Field] = &[
     warn("taskRoleArn", Text, NO_CREDENTIALS),
     warn("executionRoleArn", Text, "images come with berth's own credentials, output stays here: the role is not used"),
     yes("networkMode", Shape::Word(NETWORK_MODES))
-        .remark("awsvpc: a network namespace with a routed veth of its own for each task"),
+        .remark("awsvpc and bridge: a routed veth for each task, or each container; host; none; absent means bridge"),
     must("containerDefinitions", List(&Structure(CONTAINER_DEFINITION)))
         .ruled()
         .remark("1 to 10, at least one of them essential"),
@@ -30,7 +30,8 @@ pub const TASK_DEFINITION: &[Field] = &[
     warn("tags", List(&Structure(TAG)), "tags are kept, and nothing is selected by them"),
     yes("pidMode", Shape::Word(PID_MODES)).remark("each container has a PID namespace of its own"),
     no("ipcMode", Shape::Word(IPC_MODES)).off_fargate("Fargate compatible task definitions do not support ipcMode"),
-    no("proxyConfiguration", Structure(PROXY_CONFIGURATION)),
+    yes("proxyConfiguration", Structure(PROXY_CONFIGURATION))
+        .remark("APPMESH: TCP connections are redirected by nftables in the task's own namespace"),
     ecs("inferenceAccelerators", List(&Structure(INFERENCE_ACCELERATOR)), "Unsupported field 'inferenceAccelerators'"),
     warn("ephemeralStorage", Structure(&[must("sizeInGiB", Integer)]), "the size is not held to"),
     yes("runtimePlatform", Structure(RUNTIME_PLATFORM)).remark("this host's: Linux on X86_64"),
@@ -53,9 +54,9 @@ pub const READ_ONLY: &[&str] = &[
 
 const NETWORK_MODES: &[Word] = &[
     word("awsvpc"),
-    no_word("bridge").off_fargate(ONLY_AWSVPC),
-    no_word("host").off_fargate(ONLY_AWSVPC),
-    no_word("none").off_fargate(ONLY_AWSVPC),
+    word("bridge").off_fargate(ONLY_AWSVPC),
+    word("host").off_fargate(ONLY_AWSVPC),
+    word("none").off_fargate(ONLY_AWSVPC),
 ];
 
 const COMPATIBILITIES: &[Word] = &[word("EC2"), word("FARGATE"), no_word("EXTERNAL"), no_word("MANAGED_INSTANCES")];

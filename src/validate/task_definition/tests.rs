@@ -88,7 +88,12 @@ fn a_task_is_refused_in_ecs_own_words() {
         ),
         ("placementConstraints", json!([{}]), "placementConstraints", "do not support constraints"),
         ("volumes", json!([{"name": "x"}]), "volumes", "volumes is not supported by this version of berth"),
-        ("proxyConfiguration", json!({"containerName": "x"}), "proxyConfiguration", "not supported by this version"),
+        (
+            "proxyConfiguration",
+            json!({"containerName": "x"}),
+            "proxyConfiguration.containerName",
+            "Proxy container [x] does not exist",
+        ),
         ("ephemeralStorage", json!({"sizeInGiB": 20}), "ephemeralStorage.sizeInGiB", "size should be at least 21"),
         ("ephemeralStorage", json!({"sizeInGiB": 201}), "ephemeralStorage.sizeInGiB", "size should be at most 200"),
         (
@@ -279,7 +284,7 @@ fn dependencies_are_refused_in_ecs_own_words() {
 }
 
 #[test]
-fn an_instance_definition_needs_memory_in_the_container_and_awsvpc() {
+fn an_instance_definition_needs_memory_in_the_container_and_no_network_mode() {
     let mut definition = with("requiresCompatibilities", json!(["EC2"]));
     definition["cpu"] = Value::Null;
     definition["memory"] = Value::Null;
@@ -288,12 +293,11 @@ fn an_instance_definition_needs_memory_in_the_container_and_awsvpc() {
     let words =
         "Invalid setting for container 'web'. At least one of 'memory' or 'memoryReservation' must be specified.";
     assert!(problems.iter().any(|problem| problem.message == words), "{problems:#?}");
-    assert!(problems.iter().any(|problem| problem.path == "networkMode" && problem.message.contains("means bridge")));
-    definition["networkMode"] = json!("awsvpc");
     definition["containerDefinitions"][0]["memory"] = json!(64);
     definition["containerDefinitions"][1]["memoryReservation"] = json!(64);
     let (valid, _) = run(&definition, Strictness::Strict).unwrap();
     assert_eq!((valid.cpu_units(), valid.memory_mib(), valid.is_fargate()), (None, None, false));
+    assert_eq!(valid.network_mode(), crate::ecs::task_definition::NetworkMode::Bridge);
 }
 
 #[test]
