@@ -4,7 +4,8 @@
 //!
 //! - band 0, words and bare metal: [`ecs`], [`sys`]
 //! - band 1, pure decisions (no file, socket, clock, randomness, process): [`validate`], [`plan`], [`lifecycle`]
-//! - band 2, the world, one folder each: [`store`], [`image`], [`net`], [`runtime`], [`logs`], [`aws`]
+//! - band 2, the world, one folder each: [`store`], [`image`], [`net`], [`runtime`], [`logs`], [`aws`],
+//!   [`secrets`]
 //! - band 3, processes: [`worker`], [`supervisor`]
 //! - band 4, the one way in: [`ops`]
 //! - band 5, callers: [`cli`]
@@ -21,6 +22,7 @@ pub mod image;
 pub mod logs;
 pub mod net;
 pub mod runtime;
+pub mod secrets;
 pub mod store;
 
 pub mod supervisor;

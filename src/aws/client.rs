@@ -15,7 +15,7 @@ use super::sign::sign;
 use super::variables::Variables;
 
 /// How often a call is made, as in AWS's SDKs (`AWS_MAX_ATTEMPTS`).
-const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 /// The wait before the first retry; it doubles from one to the next, and chance takes up to half of it.
 const WAIT: Duration = Duration::from_millis(500);
 /// The longest wait.

@@ -113,6 +113,11 @@ impl AwsError {
         }
     }
 
+    /// How often the call was made again before it was given up.
+    pub fn retries(&self) -> u32 {
+        if self.is_transient() { super::client::ATTEMPTS - 1 } else { 0 }
+    }
+
     /// Whether the service wants fewer requests.
     pub fn is_throttled(&self) -> bool {
         self.code().is_some_and(|code| THROTTLED.contains(&code)) || matches!(self, Self::Service { status: 429, .. })

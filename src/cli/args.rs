@@ -7,9 +7,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 pub use self::image::{Image, Import, Login, Prune, Pull, Save};
+pub use self::secret::{Kind as SecretKind, PutSecret, RemoveSecrets, Secret, SecretTarget};
 use super::input::{Assignment, Input, Json, Since, TaskName};
 
 mod image;
+mod secret;
 
 /// The heading of the options that every command has.
 const GLOBAL: &str = "Global options";
@@ -90,6 +92,9 @@ pub enum Command {
     /// Pull, list, remove and keep images
     #[command(subcommand)]
     Image(Image),
+    /// Keep the values that task definitions name in secrets and repositoryCredentials
+    #[command(subcommand)]
+    Secret(Secret),
     /// Check task definitions without running anything
     Lint(Lint),
     /// Show what berth does with each member of a task definition, and what Fargate does

@@ -18,6 +18,7 @@ pub mod problems;
 mod progress;
 mod prompt;
 mod run;
+mod secret;
 pub mod size;
 mod stats;
 pub mod table;
@@ -72,6 +73,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Rm(args) => tasks::rm(&mut engine()?, &args),
         Command::Image(command) => images::image(&mut engine()?, command, cli.format, output),
         Command::Fields(args) => fields::fields(&args, output),
+        Command::Secret(command) => secret::secret(&engine()?, command, output),
         Command::Lint(args) => definition::lint(&args, output),
         Command::Doctor => doctor::doctor(cli.root.as_deref(), output),
         Command::Completions { shell } => Ok(completions::write(shell, &mut std::io::stdout())?),

@@ -12,6 +12,7 @@ pub mod status;
 pub mod task;
 pub mod task_definition;
 mod timestamp;
+pub mod value_from;
 
 pub use container_definition::ContainerDefinition;
 pub use overrides::TaskOverride;

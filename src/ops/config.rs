@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use self::aws::AwsSettings;
 pub(super) use self::image::is_proxy;
 pub use self::image::{ImageSettings, PullBehavior};
+pub use self::values::{EnvironmentFileSettings, SecretSettings, Source};
 use crate::plan::{Cidr, LogPlan};
 
+mod aws;
 mod image;
+mod values;
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -33,6 +37,12 @@ pub struct Config {
     pub log: LogConfig,
     /// Where images come from, and when they are asked for.
     pub image: ImageSettings,
+    /// Where AWS is, for what is asked of it.
+    pub aws: AwsSettings,
+    /// Where secrets and parameters come from.
+    pub secrets: SecretSettings,
+    /// Where environment files come from.
+    pub environment_files: EnvironmentFileSettings,
 }
 
 /// `[vpc]`
@@ -93,6 +103,9 @@ impl Default for Config {
             dns: Vec::new(),
             log: LogConfig::default(),
             image: ImageSettings::default(),
+            aws: AwsSettings::default(),
+            secrets: SecretSettings::default(),
+            environment_files: EnvironmentFileSettings::default(),
         }
     }
 }
@@ -156,7 +169,13 @@ impl Config {
         if self.log.max_mib == 0 || self.log.max_files == 0 {
             return Some("log.max-mib and log.max-files must be 1 at least".to_owned());
         }
-        if let Some(reason) = self.image.contradiction() {
+        let parts = [
+            self.image.contradiction(),
+            self.aws.contradiction(),
+            self.secrets.contradiction(),
+            self.environment_files.contradiction(),
+        ];
+        if let Some(reason) = parts.into_iter().flatten().next() {
             return Some(reason);
         }
         if let Some(block) = self.network.bridge_cidr {

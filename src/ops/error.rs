@@ -147,6 +147,12 @@ pub enum OpsError {
     /// The image has no such user.
     #[error(transparent)]
     User(crate::plan::user::UserError),
+    /// The secret store.
+    #[error(transparent)]
+    Secrets(#[from] crate::secrets::SecretError),
+    /// The values of a task are gone.
+    #[error(transparent)]
+    Values(#[from] crate::secrets::ValuesError),
     /// A log cannot be read.
     #[error(transparent)]
     Logs(#[from] crate::logs::LogError),

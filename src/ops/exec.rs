@@ -10,6 +10,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use super::{Engine, OpsError, TaskRecord};
 use crate::plan::ProcessPlan;
 use crate::plan::user::resolve;
+use crate::secrets::complete;
 use crate::sys;
 use crate::sys::spawn::OnParentDeath;
 use crate::worker::exec::{COMMAND, ExecRequest};
@@ -50,7 +51,7 @@ impl Engine {
 
     fn process(&self, record: &TaskRecord, place: usize, options: &ExecOptions) -> Result<ProcessPlan, OpsError> {
         let container = &record.plan.containers[place];
-        let mut process = container.process.clone();
+        let mut process = complete(&container.process, &container.name, &record.plan.paths)?;
         process.args.clone_from(&options.command);
         process.cwd = options.cwd.clone().unwrap_or(process.cwd);
         if let Some(name) = &options.user {

@@ -19,8 +19,10 @@ mod provide;
 mod pull;
 mod registries;
 mod run;
+mod secrets;
 mod stats;
 mod tasks;
+mod values;
 mod view;
 mod vpc;
 
@@ -35,8 +37,10 @@ pub use logs::Followed;
 pub use provide::TaskImages;
 pub use pull::PullError;
 pub use run::RunOptions;
+pub use secrets::PutSecret;
 pub use stats::{ContainerUsage, TaskUsage};
 pub use tasks::{TaskList, TaskRecord, Waited};
+pub use values::LookupError;
 
 // What callers need of the bands below, so that they import nothing but this one.
 pub use crate::ecs::TaskOverride;
@@ -48,6 +52,7 @@ pub use crate::logs::{
 };
 pub use crate::plan::NetworkPlan;
 pub use crate::runtime::cgroup::Usage;
+pub use crate::secrets::{Kind as SecretKind, Name as SecretName, Summary as SecretSummary};
 pub use crate::sys::tty;
 pub use crate::validate::fields::rows::{Row as FieldRow, rows as field_rows};
 pub use crate::validate::{

@@ -1,5 +1,6 @@
-//! The images of a task before it is planned: those that are here, those that a registry is asked for, and the reason if
-//! one cannot be had. A step of its own before `run`, so that a person can watch the pulls, and end them.
+//! What a task needs before it is planned: the values of its secrets and environment files, then its images, those that are
+//! here and those that a registry is asked for, and the reason if one of all these cannot be had. A step of its own before
+//! `run`, so that a person can watch the pulls, and end them.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc;
@@ -11,19 +12,22 @@ use crate::ecs::{ContainerDefinition, TaskDefinition};
 use crate::image::{Image, ImageReference, ImageStore, Origin, Progress, Using};
 use crate::lifecycle::Timestamp;
 use crate::plan::make::ImageFacts;
+use crate::secrets::TaskValues;
 use crate::sys::time;
 use crate::validate::ValidTaskDefinition;
 
 /// How often images are pulled again because a removal took one that was here.
 const ATTEMPTS: usize = 5;
 
-/// A task's images, or why they cannot be had. While it lives, no image is removed.
+/// A task's images and values, or why they cannot be had. While it lives, no image is removed.
 #[derive(Debug)]
 pub struct TaskImages {
     /// When the task was asked for, and the images with it.
     pub(super) started_at: Timestamp,
     /// When the images were there, or given up.
     pub(super) stopped_at: Timestamp,
+    /// The values of secrets and environment files.
+    pub(super) values: TaskValues,
     /// What came of it.
     pub(super) outcome: Result<Present, Missing>,
 }
@@ -39,8 +43,8 @@ pub(super) struct Present {
 /// One is not.
 #[derive(Debug)]
 pub(super) struct Missing {
-    /// The place of the container whose image it is.
-    pub(super) container: usize,
+    /// The place of the container whose image it is; none if it is not about an image.
+    pub(super) container: Option<usize>,
     /// Why, in ECS's words.
     pub(super) reason: String,
 }
@@ -57,8 +61,8 @@ struct Wanted<'a> {
 }
 
 impl Engine {
-    /// Brings the images of a task here, as far as `[image] pull-behavior` asks for it. An image that cannot be had is no
-    /// error: the task that is run with the result is on record as stopped, for ECS's reason.
+    /// Resolves the values of a task, and brings its images here, as far as `[image] pull-behavior` asks for it. What cannot
+    /// be had is no error: the task that is run with the result is on record as stopped, for ECS's reason.
     pub fn provide(
         &self,
         definition: &ValidTaskDefinition,
@@ -68,6 +72,15 @@ impl Engine {
         let started_at = now();
         let definition = options.applied(definition)?;
         let references = references(definition.definition(), options)?;
+        // As in ECS, nothing is pulled for a task whose values cannot be had.
+        let values = match self.values(definition.definition()) {
+            Ok(values) => values,
+            Err(unavailable) => {
+                let missing = Missing { container: None, reason: unavailable.reason() };
+                let values = TaskValues::default();
+                return Ok(TaskImages { started_at, stopped_at: now(), values, outcome: Err(missing) });
+            }
+        };
         let mut wanted = wanted(&definition.definition().container_definitions, &references);
         let images = self.images()?;
         for _ in 0..ATTEMPTS {
@@ -78,11 +91,12 @@ impl Engine {
                 && wanted.iter().all(|wanted| wanted.asked || !self.asks(&found[wanted.container], &wanted.reference))
             {
                 let facts = found.into_iter().map(facts).collect::<Result<_, _>>()?;
-                return Ok(TaskImages { started_at, stopped_at: now(), outcome: Ok(Present { facts, _using: using }) });
+                let outcome = Ok(Present { facts, _using: using });
+                return Ok(TaskImages { started_at, stopped_at: now(), values, outcome });
             }
             drop(using);
             if let Err(missing) = self.bring(&images, &mut wanted, progress)? {
-                return Ok(TaskImages { started_at, stopped_at: now(), outcome: Err(missing) });
+                return Ok(TaskImages { started_at, stopped_at: now(), values, outcome: Err(missing) });
             }
         }
         Err(OpsError::Restless)
@@ -107,7 +121,7 @@ impl Engine {
             // A registry that does not answer stops no task whose image is here.
             let will_do = is_here && self.config.image.pull_behavior == PullBehavior::Default;
             if let Some(error) = result.err().filter(|_| !will_do) {
-                return Ok(Err(Missing { container: one.container, reason: error.reason() }));
+                return Ok(Err(Missing { container: Some(one.container), reason: error.reason() }));
             }
             one.asked = true;
         }

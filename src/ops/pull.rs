@@ -1,13 +1,14 @@
 //! Pulling one image: from its name to a job, and the job carried out. When a task's images are pulled is decided in
 //! `provide`.
 
-mod reason;
+pub(super) mod reason;
 
-use super::config::ImageSettings;
+use super::config::Config;
 use super::credentials::{CredentialError, is_ecr, secret};
 use super::environment::Environment;
 use super::fetch::fetch;
 use super::registries::{Registries, RegistryError};
+use super::values::Sources;
 use super::{Engine, OpsError};
 use crate::image::{Failure, Image, ImageReference, ImageStore, Job, Origin, Progress};
 use crate::plan::Layout;
@@ -62,7 +63,7 @@ impl Engine {
     }
 
     pub(super) fn puller(&self) -> Puller<'_> {
-        Puller { layout: &self.layout, settings: &self.config.image }
+        Puller { layout: &self.layout, config: &self.config }
     }
 }
 
@@ -70,7 +71,7 @@ impl Engine {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Puller<'a> {
     layout: &'a Layout,
-    settings: &'a ImageSettings,
+    config: &'a Config,
 }
 
 impl Puller<'_> {
@@ -81,9 +82,10 @@ impl Puller<'_> {
         parameter: Option<&str>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Image, PullError> {
-        let own = parameter.map(|parameter| secret(&self.layout.secrets(), parameter)).transpose();
+        let sources = Sources::new(self.layout, self.config);
+        let own = parameter.map(|parameter| secret(&sources, &self.layout.secrets(), parameter)).transpose();
         let environment = Environment::of_caller();
-        let registries = Registries::new(self.settings, &environment)?;
+        let registries = Registries::new(&self.config.image, &environment)?;
         let mut request = registries.request(reference, own.map_err(PullError::Secret)?)?;
         let images = ImageStore::open(&self.layout.images()).map_err(OpsError::from)?;
         let here = images.resolve(reference).map_err(OpsError::from)?;

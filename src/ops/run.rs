@@ -9,6 +9,7 @@ use rand::RngExt;
 use super::connect::Ground;
 use super::engine::DEFAULT_CLUSTER;
 use super::provide::{Missing, Present};
+use super::pull::reason::{chain, shortened};
 use super::{Engine, OpsError, TaskImages, TaskRecord};
 use crate::ecs::{LaunchType, TaskDefinition, TaskOverride};
 use crate::image::Digest;
@@ -16,6 +17,7 @@ use crate::lifecycle::{TaskState, Timestamp};
 use crate::plan::TaskPlan;
 use crate::plan::connect::Connection;
 use crate::plan::make::{Names, OPEN_FILES, Place, plan, plan_unstarted};
+use crate::secrets::TaskValues;
 use crate::store::records::{self, Lease};
 use crate::store::{Commit, Txn};
 use crate::supervisor::launch::{Beginning, LaunchError, Waiting, begin, launch};
@@ -89,13 +91,19 @@ impl Engine {
         let definitions = Definitions { registered: definition, applied: &applied };
         let names = names(&applied, options, &images);
         match images.outcome {
-            Ok(present) => self.start(definitions, &present, &names),
+            Ok(present) => self.start(definitions, &present, &images.values, &names),
             Err(missing) => self.record_unstarted(definitions, &missing, &names),
         }
     }
 
     /// The images are held until the task is on record.
-    fn start(&mut self, definitions: Definitions<'_>, images: &Present, names: &Names) -> Result<TaskRecord, OpsError> {
+    fn start(
+        &mut self,
+        definitions: Definitions<'_>,
+        images: &Present,
+        values: &TaskValues,
+        names: &Names,
+    ) -> Result<TaskRecord, OpsError> {
         let waiting = begin(&names.task, Beginning::New);
         let waiting = waiting.map_err(|source| OpsError::Launch { task: names.task.clone(), source })?;
         let surroundings = self.surroundings(definitions.applied)?;
@@ -106,7 +114,7 @@ impl Engine {
             let state = state(&plan);
             let leases = leases(&plan);
             if let Some(record) = self.commit(definitions.registered, plan, state, &revision, leases)? {
-                return self.launch(waiting, record);
+                return self.launch(waiting, record, values);
             }
         }
         Err(OpsError::Contention)
@@ -125,7 +133,7 @@ impl Engine {
             let revision = self.revision(definitions.registered)?;
             let plan = plan_unstarted(definitions.applied, revision.number, &place, names.clone());
             let mut state = state(&plan);
-            state.never_start(missing.reason.clone(), Some(missing.container), Timestamp(names.pulled_at));
+            state.never_start(missing.reason.clone(), missing.container, Timestamp(names.pulled_at));
             if let Some(record) = self.commit(definitions.registered, plan, state, &revision, Txn::default())? {
                 return Ok(record);
             }
@@ -187,8 +195,12 @@ impl Engine {
     }
 
     /// A supervisor that gave up has made nothing yet: the record says so and the lease is free again. One that was killed may
-    /// have: another one takes the task up.
-    fn launch(&mut self, waiting: Waiting, record: TaskRecord) -> Result<TaskRecord, OpsError> {
+    /// have: another one takes the task up. The values are written when the task is on record, lest they lie about.
+    fn launch(&mut self, waiting: Waiting, record: TaskRecord, values: &TaskValues) -> Result<TaskRecord, OpsError> {
+        if let Err(error) = values.write(&record.plan.paths) {
+            self.give_up(record, shortened(&format!("ResourceInitializationError: {}", chain(&error))))?;
+            return Err(error.into());
+        }
         let launched = match waiting.launch(&record.plan) {
             Err(LaunchError::NoAnswer) => launch(&record.plan, Beginning::Adopted),
             launched => launched,
@@ -198,15 +210,20 @@ impl Engine {
             Err(source @ LaunchError::NoAnswer) => return Err(OpsError::Launch { task: record.plan.id, source }),
             Err(source) => source,
         };
+        let task = record.plan.id.clone();
+        self.give_up(record, format!("ContainerRuntimeError: {source}"))?;
+        Err(OpsError::Launch { task, source })
+    }
+
+    /// Makes the record that of a task which stopped before anything of it was made.
+    fn give_up(&mut self, record: TaskRecord, reason: String) -> Result<(), OpsError> {
         let mut state = record.state;
-        let now = Timestamp(time::wall_ns() / 1_000_000);
-        let reason = format!("ContainerRuntimeError: {source}");
-        state.never_start(reason, None, now);
+        state.never_start(reason, None, Timestamp(time::wall_ns() / 1_000_000));
         let txn = Txn::default().put(record.plan.status_key(), &state);
         let _: Commit = self.store.commit(&record.plan.leases.iter().fold(txn, |txn, lease| txn.delete(lease)))?;
         // What is left of it is a directory with nothing in it that anybody needs.
         let _ = std::fs::remove_dir_all(&record.plan.paths.run);
-        Err(OpsError::Launch { task: record.plan.id, source })
+        Ok(())
     }
 
     /// The latest revision of the family if it is the same definition, else the next one.

@@ -76,6 +76,16 @@ pub struct ProcessPlan {
     pub seccomp: bool,
     /// The OOM score adjustment, 0 to 1000.
     pub oom_score_adj: i32,
+    /// Whether there are more variables, which may not stand in a plan: those of secrets and environment files.
+    #[serde(default)]
+    pub private: Option<PrivateEnvironment>,
+}
+
+/// Variables of a process that stand in its task's values file ([`super::TaskPaths::values`]) and not in its plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivateEnvironment {
+    /// The names that they do not change: what the definition's `environment` and ECS itself set.
+    pub fixed: Vec<String>,
 }
 
 /// A container's root file system: an overlay of unpacked layers and a writable one.

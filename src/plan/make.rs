@@ -2,10 +2,11 @@
 //! by `ops` for each task, again if the world moved before it was committed.
 
 use super::connect::{self, Connection, Identity};
-use super::user::{User, UserError, resolve};
+use super::environment::{environment, has_values};
+use super::user::{UserError, resolve};
 use super::{
-    CgroupPlan, ContainerLimits, ContainerPlan, Layout, LogPlan, ProcessPlan, Rlimit, RootNetwork, RootfsPlan,
-    TaskLimits, TaskPlan,
+    CgroupPlan, ContainerLimits, ContainerPlan, Layout, LogPlan, PrivateEnvironment, ProcessPlan, Rlimit, RootNetwork,
+    RootfsPlan, TaskLimits, TaskPlan,
 };
 use crate::ecs::{ContainerDefinition, LaunchType, TaskDefinition, TaskOverride};
 use crate::validate::ValidTaskDefinition;
@@ -112,8 +113,6 @@ pub enum PlanError {
     },
 }
 
-/// Docker's default search path (moby `daemon/pkg/oci/defaults`).
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Seconds from the stop signal to SIGKILL (ECS: `stopTimeout`).
 const STOP_TIMEOUT: u32 = 30;
 /// Fargate's open-files limit (Fargate developer guide, "Task definition differences").
@@ -273,9 +272,10 @@ fn process(
     if !cwd.starts_with('/') {
         return Err(PlanError::WorkingDirectory { container: container.name.clone(), directory: cwd.to_owned() });
     }
+    let (env, fixed) = environment(container, image, place, hostname, &user);
     Ok(ProcessPlan {
         args: args(container, image)?,
-        env: environment(container, image, place, hostname, &user),
+        env,
         cwd: cwd.to_owned(),
         uid: user.uid,
         gid: user.gid,
@@ -285,6 +285,7 @@ fn process(
         no_new_privileges: false,
         seccomp: true,
         oom_score_adj: 0,
+        private: has_values(container).then_some(PrivateEnvironment { fixed }),
     })
 }
 
@@ -303,36 +304,6 @@ fn args(container: &ContainerDefinition, image: &ImageFacts) -> Result<Vec<Strin
         return Err(PlanError::NoCommand { container: container.name.clone(), image: container.image.clone() });
     }
     Ok(args)
-}
-
-/// Defaults, then the image's, then the definition's, then what ECS injects; a later value takes the place of an earlier one.
-fn environment(
-    container: &ContainerDefinition,
-    image: &ImageFacts,
-    place: &Place,
-    hostname: &str,
-    user: &User,
-) -> Vec<(String, String)> {
-    let defaults = [("PATH", PATH), ("HOSTNAME", hostname), ("HOME", user.home.as_str())];
-    let runs_on = if place.launch_type == LaunchType::Fargate { "AWS_ECS_FARGATE" } else { "AWS_ECS_EC2" };
-    let injected = [("AWS_EXECUTION_ENV", runs_on), ("AWS_REGION", place.region), ("AWS_DEFAULT_REGION", place.region)];
-    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-    let of_image = image.env.iter().cloned();
-    let of_definition = container
-        .environment
-        .iter()
-        .flatten()
-        .map(|pair| (pair.name.clone().unwrap_or_default(), pair.value.clone().unwrap_or_default()));
-    let mut all: Vec<(String, String)> = Vec::new();
-    let layers =
-        defaults.into_iter().map(own).chain(of_image).chain(of_definition).chain(injected.into_iter().map(own));
-    for (name, value) in layers.filter(|(name, _)| !name.is_empty()) {
-        match all.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, old)) => *old = value,
-            None => all.push((name, value)),
-        }
-    }
-    all
 }
 
 fn capabilities(container: &ContainerDefinition) -> Vec<String> {

@@ -110,7 +110,9 @@ fn the_definition_beats_the_image_and_ecs_beats_both() {
     let environment_of = Some(vec![pair("A", "definition"), pair("AWS_REGION", "mine"), pair("HOME", "/h")]);
     let container = ContainerDefinition { environment: environment_of, ..ContainerDefinition::default() };
     let user = resolve("", "", "").unwrap();
-    let env = environment(&container, &image(), &place, "ip", &user);
+    let (env, fixed) = environment(&container, &image(), &place, "ip", &user);
+    assert!(["A", "HOME", "AWS_REGION"].iter().all(|name| fixed.iter().any(|known| known == name)));
+    assert!(!fixed.iter().any(|known| known == "PATH"), "a file may change what is only a default");
     let value = |name: &str| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     assert_eq!(value("A"), Some("definition"));
     assert_eq!(value("PATH"), Some("/bin"));

@@ -3,6 +3,8 @@
 
 pub mod connect;
 mod container;
+pub mod env_file;
+mod environment;
 pub mod make;
 mod network;
 mod paths;
@@ -12,7 +14,10 @@ mod task;
 pub mod user;
 pub mod vpc;
 
-pub use container::{CgroupPlan, ContainerLimits, ContainerPlan, LogPlan, ProcessPlan, Rlimit, RootfsPlan, TaskLimits};
+pub use container::{
+    CgroupPlan, ContainerLimits, ContainerPlan, LogPlan, PrivateEnvironment, ProcessPlan, Rlimit, RootfsPlan,
+    TaskLimits,
+};
 pub use network::{Cidr, ContainerNetwork, EniPlan, LinkPlan, NetworkPlan, RootNetwork};
 pub use paths::{ContainerPaths, Layout, TaskPaths};
 pub use task::TaskPlan;

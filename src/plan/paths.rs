@@ -35,9 +35,24 @@ impl Layout {
         self.state.join("images")
     }
 
-    /// The secrets that task definitions name, one file each.
+    /// Registry credentials in plain files, one for each secret: what was there before the secret store.
     pub fn secrets(&self) -> PathBuf {
         self.state.join("secrets")
+    }
+
+    /// The secret store, encrypted.
+    pub fn secret_store(&self) -> PathBuf {
+        self.state.join("secrets.enc")
+    }
+
+    /// Its key, unless the configuration names another file.
+    pub fn secret_key(&self) -> PathBuf {
+        self.state.join("secrets.key")
+    }
+
+    /// What its writers lock.
+    pub fn secret_lock(&self) -> PathBuf {
+        self.state.join("secrets.lock")
     }
 
     /// Held shared while a task's network is made, alone while the last one's is unmade.
@@ -86,6 +101,11 @@ impl TaskPaths {
     /// The supervisor's control socket.
     pub fn control(&self) -> PathBuf {
         self.run.join("control.sock")
+    }
+
+    /// The variables that may not stand in the plan, by container; gone with the directory.
+    pub fn values(&self) -> PathBuf {
+        self.run.join("values.json")
     }
 
     /// libcontainer's state directory, a cache.

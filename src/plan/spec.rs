@@ -200,6 +200,7 @@ mod tests {
                 no_new_privileges: false,
                 seccomp: true,
                 oom_score_adj: 0,
+                private: None,
             },
             rootfs: RootfsPlan { layers: vec!["/layers/a".into()], readonly: true },
             limits: ContainerLimits::default(),

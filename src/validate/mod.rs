@@ -24,6 +24,7 @@ mod support;
 mod task_definition;
 mod task_rules;
 mod valid_container;
+mod value_rules;
 
 pub use overrides::{Overridden, ParsedOverrides, overridden, parse_overrides};
 pub use parse::{Parsed, parse, parse_bytes};

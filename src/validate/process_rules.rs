@@ -8,6 +8,7 @@ use super::json::excerpt;
 use super::report::{Path, Report, Words};
 use super::suggest;
 use super::support::Target;
+use super::value_rules;
 use crate::ecs::ContainerDefinition;
 use crate::ecs::linux::Ulimit;
 
@@ -55,6 +56,7 @@ pub(super) const CAPABILITIES: [&str; 37] = [
 /// Everything that the process is given.
 pub(super) fn check(container: &ContainerDefinition, place: &Place<'_>, report: &mut Report) {
     environment(container, &place.path, report);
+    value_rules::check(container, place, report);
     directory(container, &place.path, report);
     ulimits(container.ulimits.as_deref().unwrap_or_default(), &place.path.member("ulimits"), report);
     capabilities(container, place, report);

@@ -7,18 +7,24 @@ use std::path::Path;
 
 use super::protocol::{InitFile, Report};
 use super::{Worker, failed};
+use crate::plan::ContainerPlan;
 use crate::plan::spec::CgroupView;
 use crate::runtime::cgroup::CpuCap;
 use crate::runtime::{bundle, cgroup, container};
+use crate::secrets::{ValuesError, complete};
 use crate::sys::pidfd;
 
 impl Worker {
     /// Starts the container at a place of the plan. What an earlier attempt left is killed and removed first.
     pub(super) fn start(&self, place: usize) -> Report {
+        let plan = match self.completed(place) {
+            Ok(plan) => plan,
+            Err(error) => return failed("ResourceInitializationError", &error),
+        };
         if let Err(error) = self.connect(place) {
             return failed("CannotStartContainerError", error.as_ref());
         }
-        match self.create(place) {
+        match self.create(&plan, place) {
             Ok((created, cap)) => {
                 let pid = created.pid.as_raw();
                 match self.let_go(place, created, cap.as_ref()) {
@@ -30,8 +36,19 @@ impl Worker {
         }
     }
 
-    fn create(&self, place: usize) -> Result<(container::Created, Option<CpuCap>), Box<dyn Error>> {
-        let (plan, paths) = (&self.plan.containers[place], self.plan.container_paths(place));
+    /// A container's plan with the values that do not stand in it. They are this process's to know, and its children's.
+    fn completed(&self, place: usize) -> Result<ContainerPlan, ValuesError> {
+        let plan = &self.plan.containers[place];
+        let process = complete(&plan.process, &plan.name, &self.plan.paths)?;
+        Ok(ContainerPlan { process, ..plan.clone() })
+    }
+
+    fn create(
+        &self,
+        plan: &ContainerPlan,
+        place: usize,
+    ) -> Result<(container::Created, Option<CpuCap>), Box<dyn Error>> {
+        let paths = self.plan.container_paths(place);
         let libcontainer = self.plan.paths.libcontainer();
         self.cgroups.kill_container(&self.plan.cgroup, &plan.name)?;
         container::remove(plan, &paths, &libcontainer)?;

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod aws;
 mod bad_input;
 mod callers;
 mod cgroup;
@@ -22,3 +23,4 @@ mod pull;
 mod pull_kills;
 mod recovery;
 mod task;
+mod values;

@@ -16,6 +16,7 @@ pub use self::keep::Kept;
 pub(super) use self::keep::{erase, keep};
 pub(super) use self::secret::secret;
 use super::environment::Environment;
+use super::values::LookupError;
 use crate::image::Credentials;
 
 /// Amazon's own helper; it calls GetAuthorizationToken.
@@ -55,14 +56,17 @@ pub enum CredentialError {
     /// The secret's name is none.
     #[error("{0:?} is not the name or the ARN of a secret")]
     SecretName(String),
-    /// There is no such secret.
-    #[error("there is no secret {name}: it is to be the file {path}, with {{\"username\": ..., \"password\": ...}}")]
-    NoSecret {
+    /// The secret cannot be had.
+    #[error("the secret {name}")]
+    Secret {
         /// Its name.
         name: String,
-        /// Where it should be.
-        path: PathBuf,
+        /// Why not.
+        source: Box<LookupError>,
     },
+    /// It is something else.
+    #[error("the secret {0} is not {{\"username\": ..., \"password\": ...}}")]
+    NotCredentials(String),
 }
 
 fn wrong(path: &Path, reason: impl Into<String>) -> CredentialError {

@@ -1,5 +1,6 @@
-//! `repositoryCredentials.credentialsParameter`: a secret of Secrets Manager by name or ARN, which here is a file in the
-//! root's own `secrets` directory. Secrets are asked for nowhere else.
+//! `repositoryCredentials.credentialsParameter`: a secret of Secrets Manager by name or ARN. A file of that name in the
+//! root's own `secrets` directory counts, where people kept them before there was a secret store; then whatever
+//! `[secrets]` of the configuration says.
 
 use std::fs;
 use std::io::{self, Read};
@@ -9,7 +10,9 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use serde::Deserialize;
 
+use super::super::values::Sources;
 use super::{CredentialError, wrong};
+use crate::ecs::value_from::{SecretReference, ValueFrom};
 use crate::image::Credentials;
 
 /// Secrets Manager's limit for a secret, in bytes.
@@ -23,17 +26,48 @@ struct Secret {
     password: String,
 }
 
-/// The name and password of a secret. Its file must be closed to all but its owner, who must be the caller.
-pub(in crate::ops) fn secret(directory: &Path, parameter: &str) -> Result<Credentials, CredentialError> {
+/// The name and password of a secret.
+pub(in crate::ops) fn secret(
+    sources: &Sources<'_>,
+    directory: &Path,
+    parameter: &str,
+) -> Result<Credentials, CredentialError> {
+    if let Some(secret) = of_file(directory, parameter)? {
+        return Ok(secret);
+    }
+    let failed = |source| CredentialError::Secret { name: parameter.to_owned(), source: Box::new(source) };
+    let text = sources.secret(&reference(sources, parameter)?).map_err(failed)?;
+    // A parser's message may quote what it read.
+    let secret: Option<Secret> = serde_json::from_str(&text).ok();
+    let secret = secret.ok_or_else(|| CredentialError::NotCredentials(parameter.to_owned()))?;
+    Ok(Credentials::Basic { username: secret.username, password: secret.password })
+}
+
+/// The secret of a parameter: its ARN, or its name in the task's own region.
+fn reference(sources: &Sources<'_>, parameter: &str) -> Result<SecretReference, CredentialError> {
+    match parameter.parse() {
+        Ok(ValueFrom::Secret(reference)) => Ok(reference),
+        Ok(ValueFrom::Parameter { name, region: None }) => Ok(SecretReference {
+            arn: name.clone(),
+            region: sources.region().to_owned(),
+            name,
+            json_key: None,
+            stage: None,
+            version: None,
+        }),
+        Ok(ValueFrom::Parameter { .. }) | Err(_) => Err(CredentialError::SecretName(parameter.to_owned())),
+    }
+}
+
+/// The name and password in a file. It must be closed to all but its owner, who must be the caller.
+fn of_file(directory: &Path, parameter: &str) -> Result<Option<Credentials>, CredentialError> {
     let names = names(parameter).ok_or_else(|| CredentialError::SecretName(parameter.to_owned()))?;
     for name in &names {
-        match read(&directory.join(name))? {
-            None => {}
-            Some(secret) => return Ok(Credentials::Basic { username: secret.username, password: secret.password }),
+        if let Some(secret) = read(&directory.join(name))? {
+            return Ok(Some(Credentials::Basic { username: secret.username, password: secret.password }));
         }
     }
-    let name = names.last().copied().unwrap_or(parameter);
-    Err(CredentialError::NoSecret { name: name.to_owned(), path: directory.join(name) })
+    Ok(None)
 }
 
 /// The names that a parameter may mean. An ARN ends in the secret's name, a hyphen and six characters of chance, which may
@@ -86,7 +120,11 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
+    use super::super::super::config::Config;
+    use super::super::super::secrets::store;
     use super::*;
+    use crate::plan::Layout;
+    use crate::secrets::Kind;
 
     const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:";
 
@@ -106,7 +144,7 @@ mod tests {
         for parameter in
             ["team/hub-secret".into(), format!("{ARN}team/hub-secret-a1B2c3"), format!("{ARN}team/hub-secret")]
         {
-            assert_eq!(secret(directory.path(), &parameter).unwrap(), expected, "{parameter}");
+            assert_eq!(of_file(directory.path(), &parameter).unwrap().as_ref(), Some(&expected), "{parameter}");
         }
     }
 
@@ -114,14 +152,34 @@ mod tests {
     fn the_suffix_is_an_arns_alone() {
         let directory = tempfile::tempdir().unwrap();
         put(directory.path(), "hub", r#"{"username":"me","password":"p"}"#, 0o600);
-        let error = secret(directory.path(), "hub-a1B2c3").unwrap_err();
-        assert!(matches!(error, CredentialError::NoSecret { name, .. } if name == "hub-a1B2c3"));
+        assert_eq!(of_file(directory.path(), "hub-a1B2c3").unwrap(), None);
+    }
+
+    #[test]
+    fn without_a_file_the_secret_store_is_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let (layout, config) = (Layout::below(directory.path()), Config::default());
+        let sources = Sources::new(&layout, &config);
+        let secret = |parameter: &str| secret(&sources, &layout.secrets(), parameter);
+        assert!(matches!(secret("hub"), Err(CredentialError::Secret { .. })));
+        let put = |text: &str| {
+            let name = "hub".parse().unwrap();
+            store(&layout, &config.secrets).put(Kind::Secret, &name, text, &[], "id".into(), 1).unwrap()
+        };
+        put(r#"{"username":"me","password":"p"}"#);
+        let expected = Credentials::Basic { username: "me".into(), password: "p".into() };
+        for parameter in ["hub".to_owned(), format!("{ARN}hub"), format!("{ARN}hub-a1B2c3")] {
+            assert_eq!(secret(&parameter).unwrap(), expected, "{parameter}");
+        }
+        put("hush");
+        let error = secret("hub").unwrap_err().to_string();
+        assert!(error.contains("username") && !error.contains("hush"), "{error}");
     }
 
     #[test]
     fn a_name_does_not_lead_out_of_the_directory() {
         for parameter in ["../x", "/etc/shadow", "a//b", "", "a b", "arn:aws:ssm:r:1:parameter/x", "arn:aws"] {
-            let error = secret(Path::new("/nonexistent"), parameter).unwrap_err();
+            let error = of_file(Path::new("/nonexistent"), parameter).unwrap_err();
             assert!(matches!(error, CredentialError::SecretName(_)), "{parameter}");
         }
     }
@@ -130,7 +188,7 @@ mod tests {
     fn a_secret_that_others_can_read_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         put(directory.path(), "hub", r#"{"username":"me","password":"hush"}"#, 0o640);
-        let error = secret(directory.path(), "hub").unwrap_err().to_string();
+        let error = of_file(directory.path(), "hub").unwrap_err().to_string();
         assert!(error.contains("0600") && !error.contains("hush"), "{error}");
     }
 
@@ -138,7 +196,7 @@ mod tests {
     fn what_is_no_secret_is_not_shown() {
         let directory = tempfile::tempdir().unwrap();
         put(directory.path(), "hub", r#"{"username":"me","password":"hush""#, 0o600);
-        let error = secret(directory.path(), "hub").unwrap_err().to_string();
+        let error = of_file(directory.path(), "hub").unwrap_err().to_string();
         assert!(!error.contains("hush") && error.contains("username"), "{error}");
     }
 }

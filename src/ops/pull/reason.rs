@@ -42,7 +42,7 @@ fn of_fetch(failure: &Failure) -> String {
 }
 
 /// An error and its causes. One that only hands on another has its text.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(in crate::ops) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut parts = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -53,7 +53,8 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     parts.join(": ")
 }
 
-fn shortened(text: &str) -> String {
+/// A reason as long as ECS's may be.
+pub(in crate::ops) fn shortened(text: &str) -> String {
     let count = text.chars().count();
     if count <= LONGEST {
         return text.to_owned();

@@ -10,7 +10,7 @@ pub const CONTAINER_DEFINITION: &[Field] = &[
         .ruled()
         .remark("any OCI registry, or what was imported; when a registry is asked is [image] pull-behavior"),
     yes("repositoryCredentials", Structure(&[must("credentialsParameter", Text)]))
-        .remark("a file of this host's: {\"username\": ..., \"password\": ...}"),
+        .remark("a secret of `berth secret`, or of AWS's: {\"username\": ..., \"password\": ...}"),
     yes("cpu", Integer).remark("a weight within the task, never a cap; 0, 1 and absent mean 2 shares"),
     yes("memory", Integer).remark("a hard limit of the container's control group, from 6 MiB"),
     yes("memoryReservation", Integer).remark("a soft limit: what the kernel leaves it when memory is short"),
@@ -25,11 +25,13 @@ pub const CONTAINER_DEFINITION: &[Field] = &[
     yes("command", TEXTS).remark("replaces the image's CMD"),
     yes("environment", List(&Structure(&[yes("name", Text), yes("value", Text)])))
         .remark("of two variables with one name the last wins; AWS_REGION and the like are set by berth"),
-    no("environmentFiles", List(&Structure(ENVIRONMENT_FILE))),
+    yes("environmentFiles", List(&Structure(ENVIRONMENT_FILE)))
+        .remark("from a directory that stands for the bucket ([environment-files] in config.toml), or from S3"),
     no("mountPoints", List(&Structure(MOUNT_POINT))),
     no("volumesFrom", List(&Structure(&[yes("sourceContainer", Text), yes("readOnly", Boolean)]))),
     yes("linuxParameters", Structure(LINUX_PARAMETERS)),
-    no("secrets", List(&Structure(SECRET))),
+    yes("secrets", List(&Structure(SECRET)))
+        .remark("from `berth secret`, or from AWS ([secrets] in config.toml); the values stand in no record"),
     yes("dependsOn", List(&Structure(CONTAINER_DEPENDENCY))).remark("stops go in the reverse order"),
     warn("startTimeout", Integer, "dependents wait for the start without a limit"),
     yes("stopTimeout", Integer)

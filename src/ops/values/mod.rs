@@ -1,0 +1,76 @@
+//! The values that a task's containers are given beside their plan: those of `secrets` and of `environmentFiles`, resolved
+//! anew for each task by whoever starts it, before anything is pulled, as ECS does it. From here they go into the task's
+//! values file and nowhere else.
+
+mod error;
+mod files;
+mod json_key;
+mod local;
+mod remote;
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+pub use self::error::LookupError;
+pub(super) use self::error::Unavailable;
+use self::files::Files;
+pub(super) use self::source::Sources;
+use super::Engine;
+use crate::ecs::value_from::ValueFrom;
+use crate::ecs::{ContainerDefinition, TaskDefinition};
+use crate::plan::env_file::merged;
+use crate::secrets::TaskValues;
+
+/// What is resolved, by what a definition writes.
+type Values = HashMap<ValueFrom, String>;
+
+impl Engine {
+    /// Resolves everything that a definition names. Secrets come first, and all of them before any file.
+    pub(super) fn values(&self, task: &TaskDefinition) -> Result<TaskValues, Unavailable> {
+        values(&Sources::new(&self.layout, &self.config), task)
+    }
+}
+
+fn values(sources: &Sources<'_>, task: &TaskDefinition) -> Result<TaskValues, Unavailable> {
+    let containers = &task.container_definitions;
+    let mut wanted = BTreeSet::new();
+    for secret in containers.iter().flat_map(|container| container.secrets.iter().flatten()) {
+        wanted.insert(secret.value_from.parse::<ValueFrom>()?);
+    }
+    let secrets = sources.resolve(&wanted)?;
+    let mut files = Files::new(sources);
+    let mut all = BTreeMap::new();
+    for container in containers {
+        if let Some(own) = of_container(container, &secrets, &mut files)? {
+            all.insert(container.name.clone(), own);
+        }
+    }
+    Ok(TaskValues(all))
+}
+
+/// The variables of one container: those of its files, and over them those of its secrets.
+fn of_container(
+    container: &ContainerDefinition,
+    secrets: &Values,
+    files: &mut Files<'_>,
+) -> Result<Option<Vec<(String, String)>>, Unavailable> {
+    let own_files = container.environment_files.as_deref().unwrap_or_default();
+    let own_secrets = container.secrets.as_deref().unwrap_or_default();
+    if own_files.is_empty() && own_secrets.is_empty() {
+        return Ok(None);
+    }
+    let texts = own_files.iter().map(|file| files.text(&file.value)).collect::<Result<Vec<_>, _>>()?;
+    let mut all = merged(&texts);
+    for secret in own_secrets {
+        // It was parsed and resolved before.
+        let Some(value) = secrets.get(&secret.value_from.parse()?) else { continue };
+        match all.iter_mut().find(|(known, _)| *known == secret.name) {
+            Some((_, old)) => old.clone_from(value),
+            None => all.push((secret.name.clone(), value.clone())),
+        }
+    }
+    Ok(Some(all))
+}
+
+#[cfg(test)]
+mod tests;
