@@ -70,9 +70,13 @@ pub(super) fn reason(record: &TaskRecord) -> String {
     };
     match (stop.code, stop.container) {
         (StopCode::EssentialContainerExited, Some(place)) => ended(place),
-        (StopCode::EssentialContainerExited | StopCode::TaskFailedToStart | StopCode::UserInitiated, _) => {
-            stop.reason.clone()
-        }
+        (
+            StopCode::EssentialContainerExited
+            | StopCode::TaskFailedToStart
+            | StopCode::UserInitiated
+            | StopCode::ServiceSchedulerInitiated,
+            _,
+        ) => stop.reason.clone(),
     }
 }
 

@@ -8,13 +8,20 @@
 //!                        STOPPED <--cleaned up-- DEPROVISIONING <--all containers gone-- STOPPING
 //! ```
 //!
-//! Containers start when those that they depend on have started, and are asked to stop when those that depend on
-//! them have stopped. Called by the supervisor's loop only; `plan` makes the first state.
+//! Containers start when those that they depend on have come to what they wait for ([`order`]), are checked ([`health`]) and
+//! perhaps started again while the task runs, and are asked to stop when those that depend on them have stopped. A container
+//! that is started again keeps everything: its identity, the task's network, its writable layer. Called by the supervisor's
+//! loop only; `plan` makes the first state.
 
+mod health;
+mod order;
 mod state;
 mod step;
 
+pub use health::{CheckEnd, Checked, Health, HealthRule, LONGEST_OUTPUT, Probe};
+pub use order::Dependency;
 pub use state::{
-    Container, ContainerPhase, Exit, LastStatus, Now, Preparation, Stop, StopCode, TaskState, Times, Timestamp,
+    Began, Container, ContainerPhase, Exit, LastStatus, Now, OutOfMemory, Preparation, Stop, StopCode, TaskState,
+    Times, Timestamp,
 };
 pub use step::{Action, Event, deadline, step};

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::ContainerPlan;
+use super::health::{Health, HealthRule};
+use super::order::Dependency;
+use crate::plan::{ContainerPlan, RestartPlan};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, for people and records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,6 +46,8 @@ pub enum StopCode {
     EssentialContainerExited,
     /// Somebody asked for it.
     UserInitiated,
+    /// Its service did.
+    ServiceSchedulerInitiated,
 }
 
 /// The first reason to stop; later ones change nothing.
@@ -69,9 +73,9 @@ pub enum Preparation {
 /// Where a container is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContainerPhase {
-    /// Not begun: others come first.
+    /// Not begun: others come first. One that has run before is to be started again.
     Waiting,
-    /// A worker is at it.
+    /// A worker is at it, for the first time or again.
     Starting,
     /// Its program runs.
     Running,
@@ -93,6 +97,24 @@ pub enum Exit {
     Unknown,
 }
 
+/// When a container began, in milliseconds since boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Began {
+    /// First.
+    pub first: u64,
+    /// Last: the run that it is in, or was.
+    pub last: u64,
+}
+
+/// What the kernel said of a container in which its OOM killer had struck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutOfMemory {
+    /// The limit that held it, its own or the task's, in bytes.
+    pub limit: Option<u64>,
+    /// The most memory that it had, in bytes.
+    pub peak: Option<u64>,
+}
+
 /// One container of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
@@ -100,22 +122,102 @@ pub struct Container {
     pub name: String,
     /// Whether its end is the task's.
     pub essential: bool,
-    /// The places, in the task's list, of the containers that must have started before.
-    pub depends_on: Vec<usize>,
+    /// The containers of the task's list that must have come to something before.
+    pub depends_on: Vec<Dependency>,
+    /// Milliseconds after its start for which others wait for more of it than that.
+    pub start_timeout: Option<u64>,
     /// The signal that asks it to stop.
     pub stop_signal: i32,
     /// Milliseconds from that signal to SIGKILL.
     pub stop_timeout: u64,
+    /// Whether it is started again after an end of its own.
+    pub restart: Option<RestartPlan>,
     /// Where it is in its life.
     pub phase: ContainerPhase,
     /// The pid of its first process, once it ran.
     pub pid: Option<i32>,
-    /// When its program began.
+    /// When its program began for the first time.
     pub started_at: Option<Timestamp>,
-    /// How it ended, if it ran.
+    /// The same, and for the last time, on the clock of deadlines.
+    pub began: Option<Began>,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// When it was, the last time.
+    pub restarted_at: Option<Timestamp>,
+    /// When its last run ended.
+    pub finished_at: Option<Timestamp>,
+    /// How its last run ended, if one did.
     pub exit: Option<Exit>,
     /// ECS's container `reason`.
     pub reason: Option<String>,
+    /// What the OOM killer did to its last run.
+    pub out_of_memory: Option<OutOfMemory>,
+    /// How many of its processes the OOM killer had killed before the run that it is in.
+    pub oom_kills: u64,
+    /// Its health.
+    pub health: Health,
+}
+
+impl Container {
+    fn new(plan: &ContainerPlan, all: &[ContainerPlan]) -> Self {
+        let place = |name: &String| all.iter().position(|other| other.name == *name);
+        let dependencies = plan.depends_on.iter().filter_map(|dependency| {
+            Some(Dependency { on: place(&dependency.container_name)?, condition: dependency.condition })
+        });
+        let milliseconds = |seconds: u32| u64::from(seconds) * 1000;
+        Self {
+            name: plan.name.clone(),
+            essential: plan.essential,
+            depends_on: dependencies.collect(),
+            start_timeout: plan.start_timeout.map(milliseconds),
+            stop_signal: plan.stop_signal,
+            stop_timeout: milliseconds(plan.stop_timeout),
+            restart: plan.restart.clone(),
+            phase: ContainerPhase::Waiting,
+            pid: None,
+            started_at: None,
+            began: None,
+            restarts: 0,
+            restarted_at: None,
+            finished_at: None,
+            exit: None,
+            reason: None,
+            out_of_memory: None,
+            oom_kills: 0,
+            health: Health::new(plan.health.as_ref().map(HealthRule::from)),
+        }
+    }
+
+    /// The number of the run that a start would begin: 0 is the first.
+    pub fn next_run(&self) -> u32 {
+        if self.started_at.is_some() { self.restarts + 1 } else { 0 }
+    }
+
+    /// Its program runs, for the first time or again: its health is unknown once more.
+    pub fn begin(&mut self, pid: i32, oom_kills: u64, now: Now) {
+        if self.started_at.is_some() {
+            self.restarts += 1;
+            self.restarted_at = Some(now.wall);
+        }
+        self.started_at.get_or_insert(now.wall);
+        self.began = Some(Began { first: self.began.map_or(now.boot, |began| began.first), last: now.boot });
+        self.phase = ContainerPhase::Running;
+        self.pid = Some(pid);
+        self.finished_at = None;
+        self.exit = None;
+        self.reason = None;
+        self.out_of_memory = None;
+        self.oom_kills = oom_kills;
+        self.health = Health::new(self.health.rule);
+    }
+
+    /// ECS's rule: it is started again if its exit code is known and not ignored, and if it ran for the attempt period since
+    /// it was started last. What crashes sooner is not restarted at all.
+    pub(super) fn restarts_after(&self, exit: Exit, now: Now) -> bool {
+        let (Some(policy), Some(began), Exit::Code(code)) = (&self.restart, self.began, exit) else { return false };
+        let ran = now.boot.saturating_sub(began.last);
+        !policy.ignored_exit_codes.contains(&code) && ran >= u64::from(policy.attempt_period) * 1000
+    }
 }
 
 /// When a task passed its stations; the names are ECS's.
@@ -155,24 +257,11 @@ impl TaskState {
     /// The state of a task that has just been committed. Its images were asked for when it was created, and were there, or
     /// given up, at `pulled_at`.
     pub fn new(containers: &[ContainerPlan], created_at: Timestamp, pulled_at: Timestamp) -> Self {
-        let place = |name: &String| containers.iter().position(|other| other.name == *name);
-        let fresh = |plan: &ContainerPlan| Container {
-            name: plan.name.clone(),
-            essential: plan.essential,
-            depends_on: plan.depends_on.iter().filter_map(place).collect(),
-            stop_signal: plan.stop_signal,
-            stop_timeout: u64::from(plan.stop_timeout) * 1000,
-            phase: ContainerPhase::Waiting,
-            pid: None,
-            started_at: None,
-            exit: None,
-            reason: None,
-        };
         Self {
             last_status: LastStatus::Provisioning,
             stop: None,
             preparation: Preparation::UnderWay,
-            containers: containers.iter().map(fresh).collect(),
+            containers: containers.iter().map(|plan| Container::new(plan, containers)).collect(),
             times: Times {
                 created_at,
                 pull_started_at: created_at,

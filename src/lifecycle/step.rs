@@ -1,7 +1,9 @@
 //! The step function: one event changes the state, then everything that follows from the state alone is settled.
 
+use super::health::{Checked, Probe};
+use super::order::{Standing, standing};
 use super::state::{
-    Container, ContainerPhase, Exit, LastStatus, Now, Preparation, Stop, StopCode, TaskState, Timestamp,
+    Container, ContainerPhase, Exit, LastStatus, Now, OutOfMemory, Preparation, Stop, StopCode, TaskState, Timestamp,
 };
 
 /// SIGKILL, the same number on every architecture.
@@ -27,6 +29,8 @@ pub enum Event {
         container: usize,
         /// The pid of its first process.
         pid: i32,
+        /// How many of its processes the OOM killer had killed before.
+        oom_kills: u64,
     },
     /// A container could not be started.
     StartFailed {
@@ -41,11 +45,22 @@ pub enum Event {
         container: usize,
         /// How.
         exit: Exit,
-        /// Whether the kernel's OOM killer struck in its group.
-        out_of_memory: bool,
+        /// What the kernel said, if its OOM killer struck.
+        out_of_memory: Option<OutOfMemory>,
+    },
+    /// A container's health was checked.
+    Checked {
+        /// Its place.
+        container: usize,
+        /// The run of the container that was checked.
+        run: u32,
+        /// The outcome.
+        checked: Checked,
     },
     /// Somebody wants the task stopped.
     StopRequested {
+        /// Who: ECS's code.
+        code: StopCode,
         /// ECS's reason.
         reason: String,
         /// Milliseconds that containers have at most, if less than their own.
@@ -62,8 +77,10 @@ pub enum Event {
 /// What is to be done about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Start a container.
+    /// Start a container, for the first time or again.
     Start(usize),
+    /// Check a container's health.
+    Check(usize),
     /// Send a signal to a container's first process.
     Signal(usize, i32),
     /// Remove everything that was made for the task.
@@ -74,7 +91,7 @@ pub enum Action {
 
 /// Takes one event into account.
 pub fn step(task: &mut TaskState, event: Event, now: Now) -> Vec<Action> {
-    let before = task.clone();
+    let mut before = task.clone();
     let mut actions = Vec::new();
     match event {
         Event::Prepared => prepared(task, now.wall),
@@ -82,11 +99,14 @@ pub fn step(task: &mut TaskState, event: Event, now: Now) -> Vec<Action> {
             task.preparation = Preparation::Over;
             stop(task, StopCode::TaskFailedToStart, &reason, None);
         }
-        Event::Started { container, pid } => started(&mut task.containers[container], pid, now.wall),
+        Event::Started { container, pid, oom_kills } => task.containers[container].begin(pid, oom_kills, now),
         Event::StartFailed { container, reason } => start_failed(task, container, &reason),
-        Event::Exited { container, exit, out_of_memory } => exited(task, container, exit, out_of_memory),
-        Event::StopRequested { reason, grace } => {
-            stop(task, StopCode::UserInitiated, &reason, None);
+        Event::Exited { container, exit, out_of_memory } => exited(task, container, exit, out_of_memory, now),
+        Event::Checked { container, run, checked } => {
+            has_been_checked(&mut task.containers[container], run, checked, now)
+        }
+        Event::StopRequested { code, reason, grace } => {
+            stop(task, code, &reason, None);
             grace.into_iter().for_each(|grace| hurry(task, grace, now));
         }
         Event::CleanedUp => finish(task, now.wall, &mut actions),
@@ -94,6 +114,9 @@ pub fn step(task: &mut TaskState, event: Event, now: Now) -> Vec<Action> {
         Event::Tick => {}
     }
     settle(task, now, &mut actions);
+    for (old, new) in before.containers.iter_mut().zip(&task.containers) {
+        old.health.probe = new.health.probe; // not in the record: a check that changes nothing need not be written
+    }
     if *task != before {
         task.version = before.version + 1;
     }
@@ -102,11 +125,27 @@ pub fn step(task: &mut TaskState, event: Event, now: Now) -> Vec<Action> {
 
 /// When the loop must call [`step`] with [`Event::Tick`] at the latest, in milliseconds since boot.
 pub fn deadline(task: &TaskState) -> Option<u64> {
-    let kill = |container: &Container| match container.phase {
-        ContainerPhase::Stopping { kill_at } => kill_at,
-        ContainerPhase::Waiting | ContainerPhase::Starting | ContainerPhase::Running | ContainerPhase::Stopped => None,
+    let of = |place: usize| {
+        let container = &task.containers[place];
+        match container.phase {
+            ContainerPhase::Stopping { kill_at } => kill_at,
+            ContainerPhase::Running if task.stop.is_none() => check_due(container),
+            ContainerPhase::Waiting if task.stop.is_none() && task.preparation == Preparation::Over => {
+                match standing(task, place, 0) {
+                    Standing::Waits(until) => until,
+                    Standing::Ready | Standing::Never(_) => None,
+                }
+            }
+            ContainerPhase::Waiting | ContainerPhase::Starting | ContainerPhase::Running | ContainerPhase::Stopped => {
+                None
+            }
+        }
     };
-    task.containers.iter().filter_map(kill).chain(task.retry_at).min()
+    (0..task.containers.len()).filter_map(of).chain(task.retry_at).min()
+}
+
+fn check_due(container: &Container) -> Option<u64> {
+    container.health.due(container.began?.last)
 }
 
 fn prepared(task: &mut TaskState, now: Timestamp) {
@@ -114,35 +153,55 @@ fn prepared(task: &mut TaskState, now: Timestamp) {
     task.times.connectivity_at.get_or_insert(now);
 }
 
-fn started(container: &mut Container, pid: i32, now: Timestamp) {
-    container.phase = ContainerPhase::Running;
-    container.pid = Some(pid);
-    container.started_at.get_or_insert(now);
-}
-
 fn start_failed(task: &mut TaskState, container: usize, reason: &str) {
     let failed = &mut task.containers[container];
     failed.phase = ContainerPhase::Stopped;
     failed.reason = Some(clipped(reason));
-    if failed.essential {
-        stop(task, StopCode::TaskFailedToStart, reason, Some(container));
+    match (failed.essential, failed.started_at) {
+        (true, None) => stop(task, StopCode::TaskFailedToStart, reason, Some(container)),
+        (true, Some(_)) => stop_with(task, container), // it ran before, and could not be started again
+        (false, _) => {}
     }
 }
 
-fn exited(task: &mut TaskState, container: usize, exit: Exit, out_of_memory: bool) {
+fn exited(task: &mut TaskState, container: usize, exit: Exit, out_of_memory: Option<OutOfMemory>, now: Now) {
+    let stops = task.stop.is_some();
     let gone = &mut task.containers[container];
-    if gone.phase == ContainerPhase::Stopped {
-        return; // told twice, by the loop that saw it and by the holder that remembers it
+    match gone.phase {
+        ContainerPhase::Running | ContainerPhase::Stopping { .. } => {}
+        // told twice, by the loop that saw it and by the holder that remembers it
+        ContainerPhase::Waiting | ContainerPhase::Starting | ContainerPhase::Stopped => return,
     }
-    gone.phase = ContainerPhase::Stopped;
     gone.exit = Some(exit);
+    gone.finished_at = Some(now.wall);
+    gone.out_of_memory = out_of_memory;
     gone.reason = match exit {
-        _ if out_of_memory => Some("OutOfMemoryError: Container killed due to memory usage".to_owned()),
+        _ if out_of_memory.is_some() => Some("OutOfMemoryError: Container killed due to memory usage".to_owned()),
         Exit::Code(_) => None,
         Exit::Unknown => Some("ContainerRuntimeError: the exit code was lost with the task's supervisor".to_owned()),
     };
+    if !stops && gone.restarts_after(exit, now) {
+        gone.phase = ContainerPhase::Waiting;
+        return;
+    }
+    gone.phase = ContainerPhase::Stopped;
     if gone.essential {
-        stop(task, StopCode::EssentialContainerExited, "Essential container in task exited", Some(container));
+        stop_with(task, container);
+    }
+}
+
+/// The end of an essential container is the task's.
+fn stop_with(task: &mut TaskState, container: usize) {
+    stop(task, StopCode::EssentialContainerExited, "Essential container in task exited", Some(container));
+}
+
+/// A check of an earlier run says nothing of this one.
+fn has_been_checked(container: &mut Container, run: u32, checked: Checked, now: Now) {
+    if container.phase == ContainerPhase::Running
+        && container.restarts == run
+        && let Some(began) = container.began
+    {
+        container.health.checked(began.last, checked, now);
     }
 }
 
@@ -187,7 +246,8 @@ fn settle(task: &mut TaskState, now: Now, actions: &mut Vec<Action>) {
         LastStatus::Provisioning | LastStatus::Pending | LastStatus::Running | LastStatus::Stopping => {}
     }
     if task.stop.is_none() && task.preparation == Preparation::Over {
-        start_what_may_start(task, actions);
+        start_what_may_start(task, now, actions);
+        check_what_is_due(task, now, actions);
     }
     if task.stop.is_some() {
         stop_what_may_stop(task, now, actions);
@@ -195,26 +255,36 @@ fn settle(task: &mut TaskState, now: Now, actions: &mut Vec<Action>) {
     advance(task, now, actions);
 }
 
-fn start_what_may_start(task: &mut TaskState, actions: &mut Vec<Action>) {
+fn start_what_may_start(task: &mut TaskState, now: Now, actions: &mut Vec<Action>) {
     for place in 0..task.containers.len() {
         if task.containers[place].phase != ContainerPhase::Waiting {
             continue;
         }
-        let dependencies: Vec<&Container> =
-            task.containers[place].depends_on.iter().map(|other| &task.containers[*other]).collect();
-        if let Some(dead) = dependencies.iter().find(|other| will_never_start(other)) {
-            let reason = format!("TaskDependencyError: dependency container {} will never start", dead.name);
-            return stop(task, StopCode::TaskFailedToStart, &reason, Some(place));
-        }
-        if dependencies.iter().all(|other| other.started_at.is_some()) {
-            task.containers[place].phase = ContainerPhase::Starting;
-            actions.push(Action::Start(place));
+        let has_run = task.containers[place].started_at.is_some();
+        match standing(task, place, now.boot) {
+            Standing::Never(reason) if !has_run => {
+                task.containers[place].reason = Some(clipped(&reason));
+                return stop(task, StopCode::TaskFailedToStart, &reason, Some(place));
+            }
+            Standing::Waits(_) if !has_run => {}
+            Standing::Ready | Standing::Waits(_) | Standing::Never(_) => {
+                task.containers[place].phase = ContainerPhase::Starting;
+                actions.push(Action::Start(place));
+            }
         }
     }
 }
 
-fn will_never_start(container: &Container) -> bool {
-    container.phase == ContainerPhase::Stopped && container.started_at.is_none()
+fn check_what_is_due(task: &mut TaskState, now: Now, actions: &mut Vec<Action>) {
+    if task.stop.is_some() {
+        return;
+    }
+    for (place, container) in task.containers.iter_mut().enumerate() {
+        if container.phase == ContainerPhase::Running && check_due(container).is_some_and(|at| at <= now.boot) {
+            container.health.probe = Probe::UnderWay;
+            actions.push(Action::Check(place));
+        }
+    }
 }
 
 /// Containers that never began are over; a running one is asked when all that depend on it are gone.
@@ -228,7 +298,8 @@ fn stop_what_may_stop(task: &mut TaskState, now: Now, actions: &mut Vec<Action>)
         let dependents_gone = task
             .containers
             .iter()
-            .all(|other| !other.depends_on.contains(&place) || other.phase == ContainerPhase::Stopped);
+            .filter(|other| other.depends_on.iter().any(|dependency| dependency.on == place))
+            .all(|other| other.phase == ContainerPhase::Stopped);
         let container = &mut task.containers[place];
         match container.phase {
             ContainerPhase::Running if dependents_gone => {
@@ -250,7 +321,8 @@ fn stop_what_may_stop(task: &mut TaskState, now: Now, actions: &mut Vec<Action>)
 
 /// Moves `lastStatus` on, never back.
 fn advance(task: &mut TaskState, now: Now, actions: &mut Vec<Action>) {
-    let all_up = |container: &Container| matches!(container.phase, ContainerPhase::Running | ContainerPhase::Stopped);
+    // One that is just started again counts as running.
+    let all_up = |container: &Container| container.started_at.is_some() || container.phase == ContainerPhase::Stopped;
     let reached = match (&task.stop, task.preparation) {
         (Some(_), Preparation::Over) if task.is_empty() => LastStatus::Deprovisioning,
         (Some(_), _) => LastStatus::Stopping,

@@ -12,7 +12,7 @@ use super::engine::DEFAULT_CLUSTER;
 use super::{Engine, OpsError};
 use crate::ecs::Task;
 use crate::ecs::task::Failure;
-use crate::lifecycle::{LastStatus, TaskState};
+use crate::lifecycle::{LastStatus, StopCode, TaskState};
 use crate::plan::{TaskPaths, TaskPlan};
 use crate::store::records::{Desired, TASKS};
 use crate::store::{Commit, Txn};
@@ -187,14 +187,15 @@ impl Engine {
 
     /// Asks a task to stop and returns at once; asking again changes nothing.
     pub fn stop(&mut self, plan: &TaskPlan, reason: &str) -> Result<(), OpsError> {
-        let desired = Desired { stop: reason.to_owned(), grace: None };
+        let desired = Desired { stop: reason.to_owned(), code: StopCode::UserInitiated, grace: None };
         let txn = Txn::default().require_absent(plan.desired_key()).put(plan.desired_key(), &desired);
         self.want(plan, &txn)
     }
 
     /// Asks a task to stop without any time for its containers.
     pub fn kill(&mut self, plan: &TaskPlan) -> Result<(), OpsError> {
-        let desired = Desired { stop: "Task killed by user".to_owned(), grace: Some(0) };
+        let stop = "Task killed by user".to_owned();
+        let desired = Desired { stop, code: StopCode::UserInitiated, grace: Some(0) };
         self.want(plan, &Txn::default().put(plan.desired_key(), &desired))
     }
 

@@ -5,9 +5,7 @@ use crate::ecs::arn::Owner;
 use crate::ecs::container_definition::KeyValuePair;
 use crate::ecs::overrides::ContainerOverride;
 use crate::ecs::task::{Attachment, NetworkBinding, NetworkInterface};
-use crate::ecs::{
-    self, Connectivity, ContainerStatus, HealthStatus, LaunchType, Task, TaskOverride, TaskStatus, Timestamp,
-};
+use crate::ecs::{self, Connectivity, ContainerStatus, LaunchType, Task, TaskOverride, TaskStatus, Timestamp};
 use crate::lifecycle::{self, ContainerPhase, Exit, LastStatus, StopCode};
 use crate::plan::ports::PortBinding;
 use crate::plan::{ContainerPlan, EniPlan, TaskPlan};
@@ -54,7 +52,7 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         enable_execute_command: false,
         ephemeral_storage: None,
         fargate_ephemeral_storage: None,
-        health_status: Some(HealthStatus::Unknown),
+        health_status: Some(state.health()),
         inference_accelerators: Vec::new(),
         overrides: overrides(plan),
         pull_started_at: Some(time(times.pull_started_at)),
@@ -78,8 +76,9 @@ fn container(record: &TaskRecord, place: usize, owner: &Owner) -> ecs::Container
     let (plan, state) = (&record.plan, &record.state.containers[place]);
     let container = &plan.containers[place];
     let exit_code = match state.exit {
-        Some(Exit::Code(code)) => Some(code),
-        Some(Exit::Unknown) | None => None,
+        // Not that of an earlier run.
+        Some(Exit::Code(code)) if state.phase == ContainerPhase::Stopped => Some(code),
+        Some(Exit::Code(_) | Exit::Unknown) | None => None,
     };
     let mib = |bytes: Option<u64>| bytes.map(|bytes| (bytes >> 20).to_string());
     ecs::Container {
@@ -96,7 +95,7 @@ fn container(record: &TaskRecord, place: usize, owner: &Owner) -> ecs::Container
         cpu: Some(container.limits.cpu_shares.to_string()),
         memory: mib(container.limits.memory),
         memory_reservation: mib(container.limits.memory_reservation),
-        health_status: Some(HealthStatus::Unknown),
+        health_status: Some(state.health.status),
         managed_agents: None,
         network_bindings: network_bindings(record, place),
     }
@@ -167,6 +166,10 @@ fn status(status: LastStatus) -> TaskStatus {
 
 fn container_status(container: &lifecycle::Container) -> ContainerStatus {
     match container.phase {
+        // One that is started again counts as running meanwhile.
+        ContainerPhase::Waiting | ContainerPhase::Starting if container.started_at.is_some() => {
+            ContainerStatus::Running
+        }
         ContainerPhase::Waiting | ContainerPhase::Starting => ContainerStatus::Pending,
         ContainerPhase::Running | ContainerPhase::Stopping { .. } => ContainerStatus::Running,
         ContainerPhase::Stopped => ContainerStatus::Stopped,
@@ -178,5 +181,6 @@ fn stop_code(code: StopCode) -> ecs::StopCode {
         StopCode::TaskFailedToStart => ecs::StopCode::TaskFailedToStart,
         StopCode::EssentialContainerExited => ecs::StopCode::EssentialContainerExited,
         StopCode::UserInitiated => ecs::StopCode::UserInitiated,
+        StopCode::ServiceSchedulerInitiated => ecs::StopCode::ServiceSchedulerInitiated,
     }
 }

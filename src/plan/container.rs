@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ecs::container_definition::ContainerDependency;
+
 /// A task's own limits: those of the parent group of all its containers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskLimits {
@@ -89,7 +91,7 @@ pub struct PrivateEnvironment {
 }
 
 /// A container's root file system: an overlay of unpacked layers and a writable one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootfsPlan {
     /// The unpacked layers, topmost first.
     pub layers: Vec<PathBuf>,
@@ -98,7 +100,7 @@ pub struct RootfsPlan {
 }
 
 /// Where a container's output goes, and how much of it is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPlan {
     /// A file is rotated when it would grow over this many bytes.
     pub max_bytes: u64,
@@ -106,8 +108,32 @@ pub struct LogPlan {
     pub max_files: u32,
 }
 
+/// Whether a container is started again within its task.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartPlan {
+    /// Exit codes after which it is not.
+    pub ignored_exit_codes: Vec<i32>,
+    /// Seconds that it must have run before.
+    pub attempt_period: u32,
+}
+
+/// How a container's health is found out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthPlan {
+    /// The program and its arguments.
+    pub args: Vec<String>,
+    /// Seconds from the end of one check (or the container's start) to the next one.
+    pub interval: u32,
+    /// Seconds that a check may take.
+    pub timeout: u32,
+    /// Failures in a row that make the container UNHEALTHY.
+    pub retries: u32,
+    /// Seconds after the start in which failures do not count.
+    pub start_period: u32,
+}
+
 /// Everything about one container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerPlan {
     /// The name in the task definition: `[A-Za-z0-9_-]{1,255}`.
     pub name: String,
@@ -121,8 +147,14 @@ pub struct ContainerPlan {
     pub image_digest: String,
     /// Whether its end is the task's end.
     pub essential: bool,
-    /// The containers that must have started before it (`dependsOn` START), by name.
-    pub depends_on: Vec<String>,
+    /// The containers that must have reached a condition before it starts.
+    pub depends_on: Vec<ContainerDependency>,
+    /// Seconds from its start in which it must have reached the condition that others wait for; without it they wait for ever.
+    pub start_timeout: Option<u32>,
+    /// Whether it is started again.
+    pub restart: Option<RestartPlan>,
+    /// How its health is found out.
+    pub health: Option<HealthPlan>,
     /// The signal that asks it to stop (the image's STOPSIGNAL or SIGTERM), as a number.
     pub stop_signal: i32,
     /// Seconds from that signal to SIGKILL.

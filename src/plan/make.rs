@@ -3,6 +3,7 @@
 
 use super::connect::{self, Connection, Identity};
 use super::environment::{environment, has_values};
+use super::life;
 use super::user::{UserError, resolve};
 use super::{
     CgroupPlan, ContainerLimits, ContainerPlan, Layout, LogPlan, PrivateEnvironment, ProcessPlan, Rlimit, RootNetwork,
@@ -214,8 +215,8 @@ fn plan_container(
     identity: Identity,
 ) -> ContainerPlan {
     let number = arn_id.bytes().fold(0_u64, |number, byte| number.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let dependencies = container.depends_on.clone().unwrap_or_default();
     let links = connect::link_dependencies(container);
-    let dependencies = container.depends_on.iter().flatten().chain(&links);
     ContainerPlan {
         name: container.name.clone(),
         runtime_id: format!("{task}-{:010}", number % 10_000_000_000),
@@ -223,7 +224,10 @@ fn plan_container(
         image: container.image.clone(),
         image_digest: image.digest.clone(),
         essential: container.essential.unwrap_or(true),
-        depends_on: dependencies.map(|dependency| dependency.container_name.clone()).collect(),
+        depends_on: dependencies.into_iter().chain(links).collect(),
+        start_timeout: life::start_timeout(container),
+        restart: life::restart(container),
+        health: life::health(container),
         stop_signal: stop_signal(&image.stop_signal),
         stop_timeout: container.stop_timeout.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(STOP_TIMEOUT),
         process,

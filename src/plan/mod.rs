@@ -5,6 +5,7 @@ pub mod connect;
 mod container;
 pub mod env_file;
 mod environment;
+mod life;
 pub mod make;
 mod network;
 mod paths;
@@ -15,8 +16,8 @@ pub mod user;
 pub mod vpc;
 
 pub use container::{
-    CgroupPlan, ContainerLimits, ContainerPlan, LogPlan, PrivateEnvironment, ProcessPlan, Rlimit, RootfsPlan,
-    TaskLimits,
+    CgroupPlan, ContainerLimits, ContainerPlan, HealthPlan, LogPlan, PrivateEnvironment, ProcessPlan, RestartPlan,
+    Rlimit, RootfsPlan, TaskLimits,
 };
 pub use network::{Cidr, ContainerNetwork, EniPlan, LinkPlan, NetworkPlan, RootNetwork};
 pub use paths::{ContainerPaths, Layout, TaskPaths};

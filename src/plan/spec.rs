@@ -175,19 +175,12 @@ fn namespace(kind: LinuxNamespaceType) -> LinuxNamespace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{ContainerLimits, Layout, LogPlan, ProcessPlan, RootfsPlan};
+    use crate::plan::{Layout, ProcessPlan, RootfsPlan};
 
     fn container() -> ContainerPlan {
         ContainerPlan {
             name: "web".into(),
             runtime_id: "0123456789abcdef0123456789abcdef-0123456789".into(),
-            arn_id: "a".into(),
-            image: "web".into(),
-            image_digest: "sha256:00".into(),
-            essential: true,
-            depends_on: Vec::new(),
-            stop_signal: 15,
-            stop_timeout: 30,
             process: ProcessPlan {
                 args: vec!["nginx".into()],
                 env: vec![("PATH".into(), "/bin".into()), ("HOME".into(), "/root".into()), ("KEY".into(), "k".into())],
@@ -203,10 +196,9 @@ mod tests {
                 private: None,
             },
             rootfs: RootfsPlan { layers: vec!["/layers/a".into()], readonly: true },
-            limits: ContainerLimits::default(),
-            log: LogPlan { max_bytes: 1, max_files: 1 },
             hostname: "ip-172-31-0-10.ec2.internal".into(),
             files: vec![("/etc/hosts".into(), String::new())],
+            ..ContainerPlan::default()
         }
     }
 

@@ -13,6 +13,7 @@
 //! follows a fixed mount point; its `delete` neither kills nor waits less than 10 ms; and its detection reads
 //! mountinfo anew for each handle.
 
+mod check;
 mod error;
 mod hide;
 mod kill;
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 
 use crate::plan::{CgroupPlan, ContainerLimits};
 
+pub use check::CheckGroup;
 pub use error::CgroupError;
 pub use hide::{HideError, hide};
 pub use limits::CpuCap;

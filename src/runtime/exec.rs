@@ -2,7 +2,7 @@
 //!
 //! Not libcontainer's, whose exec knows no filter and no user. It joins the namespaces of the container's init by pidfd
 //! and then takes the same last steps as init did (`process`). Called by a worker that was exec'd from the sealed
-//! program, has one thread, and has joined the container's cgroup; afterwards that worker stands in the container, and is
+//! program, has one thread, and has joined the container's cgroup or names a group for the process; afterwards that worker stands in the container, and is
 //! good for nothing but to carry streams and wait.
 
 use std::io;
@@ -15,6 +15,7 @@ use nix::sys::prctl;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchown, setsid};
 
+use super::cgroup::CheckGroup;
 use super::process::{Failure, Program, ProgramError, Step, report_pipe};
 use crate::plan::ProcessPlan;
 use crate::sys::pidfd::{self, Exit};
@@ -50,12 +51,19 @@ pub enum ExecError {
 }
 
 /// What a process has for standard streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Streams {
+#[derive(Debug, Clone, Copy)]
+pub enum Streams<'a> {
     /// The caller's own.
     Inherited,
     /// A terminal of the container.
     Terminal,
+    /// These, the second one for output and errors.
+    Given {
+        /// Standard input.
+        input: BorrowedFd<'a>,
+        /// Standard output and standard error.
+        output: BorrowedFd<'a>,
+    },
 }
 
 /// A process that runs its program.
@@ -68,18 +76,28 @@ pub struct Running {
 }
 
 /// Starts a process in the container of `init`, and comes back when its program runs. `filters` is the cache of compiled
-/// system call filters.
-pub fn spawn(init: BorrowedFd<'_>, plan: &ProcessPlan, filters: &Path, streams: Streams) -> Result<Running, ExecError> {
+/// system call filters; the process joins `group` before anything else, if there is one.
+pub fn spawn(
+    init: BorrowedFd<'_>,
+    plan: &ProcessPlan,
+    filters: &Path,
+    streams: Streams<'_>,
+    group: Option<&CheckGroup>,
+) -> Result<Running, ExecError> {
     let program = Program::new(plan, filters)?;
     let (report, end) = report_pipe().map_err(ExecError::Prepare)?;
     std::fs::write("/proc/self/oom_score_adj", plan.oom_score_adj.to_string()).map_err(ExecError::Prepare)?;
     enter(init).map_err(ExecError::Enter)?;
     let terminal = match streams {
-        Streams::Inherited => None,
+        Streams::Inherited | Streams::Given { .. } => None,
         Streams::Terminal => Some(terminal_for(plan.uid).map_err(ExecError::Terminal)?),
     };
-    let slave = terminal.as_ref().map(|terminal| terminal.slave.as_fd());
-    let pid = fork(|| run(&program, slave, &end)).map_err(|errno| ExecError::Prepare(errno.into()))?;
+    let theirs = match (&terminal, streams) {
+        (Some(terminal), _) => Theirs::Terminal(terminal.slave.as_fd()),
+        (None, Streams::Given { input, output }) => Theirs::Given { input, output },
+        (None, Streams::Inherited | Streams::Terminal) => Theirs::Inherited,
+    };
+    let pid = fork(|| run(&program, theirs, group, &end)).map_err(|errno| ExecError::Prepare(errno.into()))?;
     drop(end);
     let pidfd = pidfd::open(pid).map_err(ExecError::Prepare)?;
     let running = Running { pidfd, terminal: terminal.map(|terminal| terminal.master), pid };
@@ -127,19 +145,36 @@ fn terminal_for(uid: u32) -> io::Result<Terminal> {
     Ok(terminal)
 }
 
-/// The child: a session of its own, its streams, and the floor.
-fn run(program: &Program, terminal: Option<BorrowedFd<'_>>, report: &OwnedFd) -> i32 {
-    match session(terminal) {
+/// The streams as the child takes them.
+#[derive(Clone, Copy)]
+enum Theirs<'a> {
+    Inherited,
+    Terminal(BorrowedFd<'a>),
+    Given { input: BorrowedFd<'a>, output: BorrowedFd<'a> },
+}
+
+/// The child: its group, a session of its own, its streams, and the floor.
+fn run(program: &Program, streams: Theirs<'_>, group: Option<&CheckGroup>, report: &OwnedFd) -> i32 {
+    let joined =
+        group.map_or(Ok(()), CheckGroup::join).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)));
+    match joined.and_then(|()| session(streams)) {
         Ok(()) => program.run(report).exit_code(),
         Err(errno) => Failure { step: Step::Prepare, errno }.tell(report).exit_code(),
     }
 }
 
-fn session(terminal: Option<BorrowedFd<'_>>) -> nix::Result<()> {
+fn session(streams: Theirs<'_>) -> nix::Result<()> {
     setsid()?;
-    let Some(terminal) = terminal else { return Ok(()) };
-    dup2_stdin(terminal)?;
-    dup2_stdout(terminal)?;
-    dup2_stderr(terminal)?;
-    set_controlling_terminal(terminal)
+    let (input, output) = match streams {
+        Theirs::Inherited => return Ok(()),
+        Theirs::Terminal(terminal) => (terminal, terminal),
+        Theirs::Given { input, output } => (input, output),
+    };
+    dup2_stdin(input)?;
+    dup2_stdout(output)?;
+    dup2_stderr(output)?;
+    match streams {
+        Theirs::Terminal(terminal) => set_controlling_terminal(terminal),
+        Theirs::Inherited | Theirs::Given { .. } => Ok(()),
+    }
 }

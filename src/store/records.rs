@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lifecycle::StopCode;
+
 /// The first part of every task's keys.
 pub const TASKS: &str = "task/";
 /// The first part of every address lease's keys.
@@ -38,6 +40,8 @@ pub fn definitions(account: &str, region: &str, family: &str) -> String {
 pub struct Desired {
     /// Why it should stop: ECS's reason.
     pub stop: String,
+    /// Who wants it: ECS's code.
+    pub code: StopCode,
     /// Milliseconds that its containers have at most between the stop signal and SIGKILL; without it their own time.
     pub grace: Option<u64>,
 }

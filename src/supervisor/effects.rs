@@ -7,8 +7,8 @@ use nix::unistd::Pid;
 use super::event_loop::Loop;
 use super::holder::Base;
 use super::recover::{Kin, LiveInit, exit_of, half_made, live_init};
-use super::workers::Worker;
-use crate::lifecycle::{Action, ContainerPhase, Event, Exit, TaskState};
+use super::workers::{PATIENCE, Worker};
+use crate::lifecycle::{Action, CheckEnd, Checked, ContainerPhase, Event, Exit, OutOfMemory, TaskState};
 use crate::plan::TaskPlan;
 use crate::store::records::Desired;
 use crate::store::{Store, Txn};
@@ -61,7 +61,14 @@ impl Loop<'_> {
     /// Carries out one action.
     pub(super) fn act(&mut self, action: Action) {
         match action {
-            Action::Start(container) => self.ask(Request::Start(container)),
+            Action::Start(container) => {
+                let run = self.task.containers[container].next_run();
+                self.ask(Request::Start { container, run });
+            }
+            Action::Check(container) => {
+                let run = self.task.containers[container].restarts;
+                self.ask(Request::Check { container, run });
+            }
             Action::Signal(container, signal) => self.signal(container, signal),
             Action::CleanUp => self.ask(Request::CleanUp),
             Action::Finish => self.finishing = true,
@@ -70,13 +77,13 @@ impl Loop<'_> {
 
     /// Gives a request to the worker that is free, or to a new one.
     pub(super) fn ask(&mut self, request: Request) {
-        let now = time::boot_ms();
+        let (now, patience) = (time::boot_ms(), patience(&self.base.plan, request));
         if let Some(worker) = self.workers.iter_mut().find(|worker| worker.request().is_none()) {
-            return worker.ask(request, now);
+            return worker.ask(request, patience, now);
         }
         match Worker::spawn(self.base) {
             Ok(mut worker) => {
-                worker.ask(request, now);
+                worker.ask(request, patience, now);
                 self.workers.push(worker);
             }
             Err(error) => {
@@ -90,31 +97,31 @@ impl Loop<'_> {
     pub(super) fn answered(&mut self, request: Request, report: Report) {
         let event = match (request, report) {
             (Request::Prepare, Report::Prepared) => Event::Prepared,
-            (Request::Prepare, Report::Failed { reason }) => Event::PrepareFailed { reason },
-            (Request::Start(container), Report::Started { pid }) => return self.begun(container, pid),
-            (Request::Start(container), Report::Failed { reason }) => return self.not_begun(container, reason),
-            (Request::Inspect(container), Report::Inspected { out_of_memory }) => {
-                Event::Exited { container, exit: Exit::Code(KILLED), out_of_memory }
+            (Request::Prepare, report) => Event::PrepareFailed { reason: why(report) },
+            (Request::Start { container, .. }, Report::Started { pid, oom_kills }) => {
+                return self.begun(container, pid, oom_kills);
             }
-            (Request::Inspect(container), Report::Failed { .. }) => {
-                Event::Exited { container, exit: Exit::Code(KILLED), out_of_memory: false }
+            (Request::Start { container, run }, report) => return self.not_begun(container, run, why(report)),
+            (Request::Check { container, run }, Report::Checked(checked)) => Event::Checked { container, run, checked },
+            (Request::Check { container, run }, report) => {
+                Event::Checked { container, run, checked: Checked { end: CheckEnd::NotRun, output: why(report) } }
             }
+            (Request::Inspect(container), Report::Inspected { oom_kills, limit, peak }) => {
+                let struck = oom_kills > self.task.containers[container].oom_kills;
+                killed(container, struck.then_some(OutOfMemory { limit, peak }))
+            }
+            (Request::Inspect(container), _) => killed(container, None),
             (Request::CleanUp, Report::CleanedUp) => Event::CleanedUp,
             (Request::CleanUp, _) => Event::CleanUpFailed,
-            (Request::Prepare, _) => Event::PrepareFailed { reason: out_of_turn() },
-            (Request::Start(container), _) => Event::StartFailed { container, reason: out_of_turn() },
-            (Request::Inspect(container), _) => {
-                Event::Exited { container, exit: Exit::Code(KILLED), out_of_memory: false }
-            }
         };
         self.happen(event);
     }
 
     /// A container's program runs, or has run already.
-    fn begun(&mut self, container: usize, pid: i32) {
+    fn begun(&mut self, container: usize, pid: i32, oom_kills: u64) {
         self.live[container] =
             pidfd::open(Pid::from_raw(pid)).ok().map(|pidfd| LiveInit { pid, pidfd, kin: Kin::Ours });
-        self.happen(Event::Started { container, pid });
+        self.happen(Event::Started { container, pid, oom_kills });
         match self.live[container] {
             Some(_) => self.see_end(container),
             None => self.ended(container, exit_of(Some(pid), &self.exits)),
@@ -123,10 +130,10 @@ impl Loop<'_> {
 
     /// A start failed, unless the worker died just after the container had begun. A container that is half made waits for a
     /// word that will never come.
-    fn not_begun(&mut self, container: usize, reason: String) {
+    fn not_begun(&mut self, container: usize, run: u32, reason: String) {
         let paths = self.base.plan.container_paths(container);
-        if let Some(init) = live_init(&paths) {
-            return self.begun(container, init.pid);
+        if let Some(init) = live_init(&paths, Some(run)) {
+            return self.begun(container, init.pid, self.task.containers[container].oom_kills);
         }
         if let Some(init) = half_made(&paths) {
             let _ = pidfd::send_signal(&init.pidfd, SIGKILL);
@@ -137,12 +144,14 @@ impl Loop<'_> {
     /// A container's first process is gone: its last output is stored, then the task learns of it.
     pub(super) fn ended(&mut self, container: usize, exit: Exit) {
         self.live[container] = None;
+        let checks = |worker: &&mut Worker| matches!(worker.request(), Some(Request::Check { container: of, .. }) if of == container);
+        self.workers.iter_mut().filter(checks).for_each(Worker::end);
         self.pumps[container].run_to_the_end(time::boot_ms());
         let was_told = matches!(self.task.containers[container].phase, ContainerPhase::Stopping { kill_at: None });
         if exit == Exit::Code(KILLED) && !was_told {
             return self.ask(Request::Inspect(container)); // who killed it?
         }
-        self.happen(Event::Exited { container, exit, out_of_memory: false });
+        self.happen(Event::Exited { container, exit, out_of_memory: None });
     }
 
     fn signal(&mut self, container: usize, signal: i32) {
@@ -159,7 +168,8 @@ impl Loop<'_> {
         match desired {
             Ok(Some(entry)) => {
                 self.look_at = None;
-                self.happen(Event::StopRequested { reason: entry.value.stop, grace: entry.value.grace });
+                let Desired { stop: reason, code, grace } = entry.value;
+                self.happen(Event::StopRequested { code, reason, grace });
             }
             Ok(None) => self.look_at = None,
             Err(_) => self.look_at = Some(time::boot_ms() + PAUSE),
@@ -190,13 +200,29 @@ pub(super) fn remove_run_directory(base: &Base) -> io::Result<()> {
     }
 }
 
-fn out_of_turn() -> String {
-    "ContainerRuntimeError: the worker answered something else".to_owned()
+/// The end of a container by SIGKILL, which may have been the OOM killer's.
+fn killed(container: usize, out_of_memory: Option<OutOfMemory>) -> Event {
+    Event::Exited { container, exit: Exit::Code(KILLED), out_of_memory }
+}
+
+/// Why a request was not carried out.
+fn why(report: Report) -> String {
+    match report {
+        Report::Failed { reason } => reason,
+        _ => "ContainerRuntimeError: the worker answered something else".to_owned(),
+    }
+}
+
+/// How long a request may take. A check is ended by its worker, which must have a moment for that.
+fn patience(plan: &TaskPlan, request: Request) -> u64 {
+    let Request::Check { container, .. } = request else { return PATIENCE };
+    let timeout = plan.containers[container].health.as_ref().map_or(0, |health| health.timeout);
+    u64::from(timeout) * 1000 + PATIENCE
 }
 
 /// The request that a base's first worker gets.
 pub(super) fn first_worker(base: &Base) -> io::Result<Worker> {
     let mut worker = Worker::spawn(base)?;
-    worker.ask(Request::Prepare, time::boot_ms());
+    worker.ask(Request::Prepare, PATIENCE, time::boot_ms());
     Ok(worker)
 }

@@ -273,7 +273,7 @@ impl<'a> Loop<'a> {
             pump.run(now);
         }
         for worker in self.workers.iter_mut().filter(|worker| worker.deadline() <= now) {
-            worker.kill(); // its end is a failure of its request
+            worker.give_up(); // its end is a failure of its request
         }
         for place in (0..self.workers.len()).rev().filter(|place| self.workers[*place].is_gone()).collect::<Vec<_>>() {
             self.hear_worker(place);
@@ -291,8 +291,8 @@ impl<'a> Loop<'a> {
         let Some(report) = worker.listen() else { return };
         let Some(request) = worker.request() else { return };
         worker.rest();
-        if matches!(request, Request::Start(_)) {
-            self.workers.remove(place); // libcontainer has changed that process: it is not used again
+        if matches!(request, Request::Start { .. } | Request::Check { .. }) {
+            self.workers.remove(place); // that process has been changed, or stands in a container: it is not used again
         }
         self.answered(request, report);
     }
@@ -315,7 +315,7 @@ impl<'a> Loop<'a> {
     /// Reaps the dead as soon as nothing depends on them: the record is saved, no worker is at a container that it has not
     /// reported yet, or at finding out who killed one.
     fn bury(&mut self) {
-        let at_one = |worker: &Worker| matches!(worker.request(), Some(Request::Start(_) | Request::Inspect(_)));
+        let at_one = |worker: &Worker| matches!(worker.request(), Some(Request::Start { .. } | Request::Inspect(_)));
         if self.workers.iter().any(at_one) {
             return;
         }

@@ -124,7 +124,7 @@ fn set_up(plan_fd: OwnedFd, host_network: OwnedFd, beginning: Beginning) -> io::
 /// The namespace of an adopted task is that of its containers; with none of them left a new one will do.
 fn rejoin_network(plan: &TaskPlan) -> io::Result<()> {
     for place in 0..plan.containers.len() {
-        let init = super::recover::live_init(&plan.container_paths(place));
+        let init = super::recover::live_init(&plan.container_paths(place), None);
         // One that has just ended has no namespace any more.
         if init.is_some_and(|init| nix::sched::setns(init.pidfd, nix::sched::CloneFlags::CLONE_NEWNET).is_ok()) {
             return Ok(());

@@ -5,10 +5,10 @@ use std::os::fd::OwnedFd;
 use nix::unistd::Pid;
 
 use super::holder::{Base, Reaped};
-use crate::lifecycle::{ContainerPhase, Exit, LastStatus, Preparation, TaskState, Timestamp};
+use crate::lifecycle::{Container, ContainerPhase, Exit, LastStatus, Now, Preparation, TaskState, Timestamp};
 use crate::plan::ContainerPaths;
 use crate::store::{Store, StoreError};
-use crate::sys::pidfd;
+use crate::sys::{pidfd, time};
 use crate::worker::protocol::InitFile;
 
 /// A container's first process that is certainly still the one that we started.
@@ -34,10 +34,10 @@ pub(super) enum Kin {
 enum Found {
     /// It never ran, or only half: it may be started (the worker removes remains first).
     Nothing,
-    /// It runs.
-    Live(LiveInit),
+    /// It runs, for the time that the number tells.
+    Live(LiveInit, u32),
     /// It ran and is gone.
-    Gone { pid: i32 },
+    Gone { pid: i32, run: u32 },
 }
 
 /// The task's record, unless the task is over: STOPPED, or removed since.
@@ -53,29 +53,25 @@ pub(super) fn recover(base: &Base, task: &mut TaskState, network: Network) -> Ve
         task.retry_at = Some(0);
         return live;
     }
-    let now = Timestamp(crate::sys::time::wall_ns() / 1_000_000);
+    let now = Now { wall: Timestamp(time::wall_ns() / 1_000_000), boot: time::boot_ms() };
     for (place, container) in task.containers.iter_mut().enumerate() {
         if container.phase == ContainerPhase::Stopped {
             continue;
         }
         match find(&base.plan.container_paths(place)) {
-            Found::Live(init) => {
+            Found::Live(init, run) if is_of_now(container, init.pid, run, now) => {
                 task.preparation = Preparation::Over;
-                if !matches!(container.phase, ContainerPhase::Stopping { .. }) {
-                    container.phase = ContainerPhase::Running;
-                }
-                container.pid = Some(init.pid);
-                container.started_at.get_or_insert(now);
                 live[place] = Some(init);
             }
-            Found::Gone { pid } => {
-                task.preparation = Preparation::Over;
-                container.phase = ContainerPhase::Running;
-                container.pid = Some(pid);
-                container.started_at.get_or_insert(now);
-            }
-            Found::Nothing if container.started_at.is_some() => container.phase = ContainerPhase::Running,
-            Found::Nothing => container.phase = ContainerPhase::Waiting,
+            Found::Gone { pid, run } if is_of_now(container, pid, run, now) => task.preparation = Preparation::Over,
+            // The record says that it runs, or has seen its end and waits for another run.
+            Found::Nothing | Found::Live(..) | Found::Gone { .. } => match container.phase {
+                ContainerPhase::Starting => container.phase = ContainerPhase::Waiting,
+                ContainerPhase::Waiting
+                | ContainerPhase::Running
+                | ContainerPhase::Stopping { .. }
+                | ContainerPhase::Stopped => {}
+            },
         }
     }
     let starts = task.stop.is_none() && task.containers.iter().any(|one| one.phase == ContainerPhase::Waiting);
@@ -83,6 +79,23 @@ pub(super) fn recover(base: &Base, task: &mut TaskState, network: Network) -> Ve
         task.preparation = Preparation::UnderWay; // the network went with the last process in it
     }
     live
+}
+
+/// Whether a process is that of the run which the record speaks of, or of one that has begun since: then the record is
+/// brought up to date. One whose end the record knows already is not.
+fn is_of_now(container: &mut Container, pid: i32, run: u32, now: Now) -> bool {
+    if run >= container.next_run() {
+        let phase = container.phase;
+        container.begin(pid, container.oom_kills, now);
+        if let ContainerPhase::Stopping { .. } = phase {
+            container.phase = phase;
+        }
+        return true;
+    }
+    match container.phase {
+        ContainerPhase::Running | ContainerPhase::Stopping { .. } => true,
+        ContainerPhase::Waiting | ContainerPhase::Starting | ContainerPhase::Stopped => false,
+    }
 }
 
 /// The network namespace that this supervisor is in.
@@ -106,14 +119,15 @@ fn find(paths: &ContainerPaths) -> Found {
         return Found::Nothing;
     }
     match live_process(&file) {
-        Some(init) => Found::Live(init),
-        None => Found::Gone { pid: file.pid },
+        Some(init) => Found::Live(init, file.run),
+        None => Found::Gone { pid: file.pid, run: file.run },
     }
 }
 
-/// The container's first process, if it has begun and is not yet reaped.
-pub(super) fn live_init(paths: &ContainerPaths) -> Option<LiveInit> {
-    init_file(paths).filter(|file| file.started).and_then(|file| live_process(&file))
+/// The container's first process, if it has begun and is not yet reaped: that of one run, or of any.
+pub(super) fn live_init(paths: &ContainerPaths, run: Option<u32>) -> Option<LiveInit> {
+    let is_wanted = |file: &InitFile| file.started && run.is_none_or(|run| file.run == run);
+    init_file(paths).filter(is_wanted).and_then(|file| live_process(&file))
 }
 
 /// The process of a container that was made and never began.

@@ -16,7 +16,7 @@ use crate::sys::spawn::OnParentDeath;
 use crate::worker::protocol::{COMMAND, Report, Request};
 
 /// How long one request may take, in milliseconds; ECS's agent gives a container four minutes to be made, which covers a pull.
-const PATIENCE: u64 = 60_000;
+pub(super) const PATIENCE: u64 = 60_000;
 /// A worker's report is short; what is longer is not one.
 const LONGEST_REPORT: usize = 64 << 10;
 
@@ -29,6 +29,7 @@ pub(super) struct Worker {
     text: Vec<u8>,
     request: Option<Request>,
     deadline: u64,
+    late: bool,
     gone: bool,
 }
 
@@ -49,17 +50,18 @@ impl Worker {
             text: Vec::new(),
             request: None,
             deadline: u64::MAX,
+            late: false,
             gone: false,
         })
     }
 
-    /// Gives it a request. A worker that cannot take it is as good as gone: its end is noticed by [`Worker::listen`].
-    pub(super) fn ask(&mut self, request: Request, boot_ms: u64) {
+    /// Gives it a request, which may take so many milliseconds. A worker that cannot take it is as good as gone: its end is noticed by [`Worker::listen`].
+    pub(super) fn ask(&mut self, request: Request, patience: u64, boot_ms: u64) {
         let mut line = serde_json::to_vec(&request).expect("a request is plain data");
         line.push(b'\n');
         let _ = self.requests.write_all(&line);
         self.request = Some(request);
-        self.deadline = boot_ms + PATIENCE;
+        self.deadline = boot_ms + patience;
     }
 
     /// What it is at.
@@ -78,7 +80,13 @@ impl Worker {
     }
 
     /// Ends it, once: it is too slow.
-    pub(super) fn kill(&mut self) {
+    pub(super) fn give_up(&mut self) {
+        self.late = true;
+        self.end();
+    }
+
+    /// Ends it, once: what it is at is of no interest any more.
+    pub(super) fn end(&mut self) {
         self.deadline = u64::MAX;
         let _ = nix::sys::signal::kill(self.pid, nix::sys::signal::Signal::SIGKILL);
     }
@@ -123,7 +131,17 @@ impl Worker {
         self.deadline = u64::MAX;
     }
 
+    /// The texts for what took too long are those of ECS's agent, with Fargate's name for the class.
     fn failed(&self, why: &str) -> Report {
-        Report::Failed { reason: format!("ContainerRuntimeError: {why}") }
+        let transition = match self.request.filter(|_| self.late) {
+            Some(Request::Prepare) => "created",
+            Some(Request::Start { .. }) => "started",
+            Some(Request::Check { .. } | Request::Inspect(_) | Request::CleanUp) | None => {
+                return Report::Failed { reason: format!("ContainerRuntimeError: {why}") };
+            }
+        };
+        let waited = format!("{}m{}s", PATIENCE / 60_000, PATIENCE / 1000 % 60);
+        let what = format!("Could not transition to {transition}; timed out after waiting {waited}");
+        Report::Failed { reason: format!("ContainerRuntimeTimeoutError: {what}") }
     }
 }

@@ -114,34 +114,43 @@ fn user(container: &ContainerDefinition, path: &Path, report: &mut Report) {
     }
 }
 
+/// Only what cannot be carried out is an error here: checks at shorter intervals than ECS allows are of use to who tries
+/// something out.
 fn health_check(check: &HealthCheck, path: &Path, report: &mut Report) {
     let ranges = [
-        ("interval", check.interval, 5..=300),
-        ("timeout", check.timeout, 2..=60),
-        ("retries", check.retries, 1..=10),
-        ("startPeriod", check.start_period, 0..=300),
+        ("interval", check.interval, 1, 5..=300),
+        ("timeout", check.timeout, 1, 2..=60),
+        ("retries", check.retries, 1, 1..=10),
+        ("startPeriod", check.start_period, 0, 0..=300),
     ];
-    for (member, value, range) in ranges {
-        if value.is_some_and(|value| !range.contains(&value)) {
-            let words = format!("{member} of a health check must be between {} and {}", range.start(), range.end());
-            report.error(&path.member(member), words);
+    for (member, value, least, range) in ranges {
+        let Some(value) = value.filter(|value| !range.contains(value)) else { continue };
+        let words = format!("{member} of a health check must be between {} and {}", range.start(), range.end());
+        match value < least {
+            true => report.error(&path.member(member), words),
+            false => report.refused_by_ecs(&path.member(member), words),
         }
     }
+    let command = path.member("command");
     match check.command.first().map(String::as_str) {
-        None => report.error(&path.member("command"), "the command of a health check is empty"),
+        None => report.error(&command, "the command of a health check is empty"),
+        Some("CMD" | "CMD-SHELL") if check.command.get(1).is_none_or(String::is_empty) => {
+            report.error(&command, "the command of a health check names no program");
+        }
         Some("CMD" | "CMD-SHELL" | "NONE") => {}
-        Some(_) => report.refused_by_ecs(
-            &path.member("command"),
-            "the command of a health check begins with CMD or CMD-SHELL; it is taken as CMD",
-        ),
+        Some(_) => report
+            .refused_by_ecs(&command, "the command of a health check begins with CMD or CMD-SHELL; it is taken as CMD"),
     }
 }
 
 fn restart_policy(policy: &RestartPolicy, container: &str, path: &Path, report: &mut Report) {
-    if policy.restart_attempt_period.is_some_and(|period| !(60..=1800).contains(&period)) {
+    if let Some(period) = policy.restart_attempt_period.filter(|period| !(60..=1800).contains(period)) {
         let words =
             format!("the 'restartAttemptPeriod' setting for container '{container}' must be between 60 and 1800");
-        report.error(&path.member("restartAttemptPeriod"), words);
+        match period < 0 {
+            true => report.error(&path.member("restartAttemptPeriod"), words),
+            false => report.refused_by_ecs(&path.member("restartAttemptPeriod"), words),
+        }
     }
     if policy.ignored_exit_codes.as_ref().is_some_and(|codes| codes.len() > 50) {
         report.error(&path.member("ignoredExitCodes"), "more than 50 exit codes");

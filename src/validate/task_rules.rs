@@ -197,7 +197,7 @@ fn dependencies(containers: &[ContainerDefinition], report: &mut Report) {
                         &condition,
                         "A dependency container with SUCCESS or COMPLETE condition cannot be an essential container",
                     ),
-                ContainerCondition::Healthy if other.health_check.is_none() => report.error(
+                ContainerCondition::Healthy if !is_checked(other) => report.error(
                     &condition,
                     "A dependency container with HEALTHY condition must have health check configured",
                 ),
@@ -214,6 +214,10 @@ fn dependencies(containers: &[ContainerDefinition], report: &mut Report) {
         let first = cycle.first().copied().unwrap_or_default();
         report.error(&Path::container(first).member("dependsOn"), words);
     }
+}
+
+fn is_checked(container: &ContainerDefinition) -> bool {
+    container.health_check.as_ref().is_some_and(|check| check.command.first().is_some_and(|word| word != "NONE"))
 }
 
 fn port_names(containers: &[ContainerDefinition], mode: NetworkMode, report: &mut Report) {

@@ -47,7 +47,7 @@ pub fn run() -> Result<i32, Box<dyn std::error::Error>> {
     }
     Cgroups::of_host()?.join(&request.cgroup, &request.container)?;
     let streams = if request.terminal { Streams::Terminal } else { Streams::Inherited };
-    let running = match spawn(init.as_fd(), &request.process, &request.filters, streams) {
+    let running = match spawn(init.as_fd(), &request.process, &request.filters, streams, None) {
         Ok(running) => running,
         Err(ExecError::Start { program, failure, source }) => {
             eprintln!("error: exec {program:?}: {}", source.desc());

@@ -6,6 +6,7 @@
 
 pub mod protocol;
 
+mod check;
 mod cleanup;
 mod connect;
 pub mod exec;
@@ -59,7 +60,8 @@ impl Worker {
     fn act(&self, request: Request) -> Report {
         match request {
             Request::Prepare => self.prepare(),
-            Request::Start(container) => self.start(container),
+            Request::Start { container, run } => self.start(container, run),
+            Request::Check { container, .. } => self.check(container),
             Request::Inspect(container) => self.inspect(container),
             Request::CleanUp => self.clean_up(),
         }
@@ -67,8 +69,14 @@ impl Worker {
 
     /// Whether the OOM killer struck in the container's own group: a kill that the task's limit caused is counted there too.
     fn inspect(&self, container: usize) -> Report {
-        match self.cgroups.oom_kills(&self.plan.cgroup, &self.plan.containers[container].name) {
-            Ok(count) => Report::Inspected { out_of_memory: count.container > 0 },
+        let (group, name) = (&self.plan.cgroup, &self.plan.containers[container].name);
+        let usage = self.cgroups.usage(group, Some(name)).ok();
+        match self.cgroups.oom_kills(group, name) {
+            Ok(count) => Report::Inspected {
+                oom_kills: count.container,
+                limit: usage.and_then(|usage| usage.memory_limit),
+                peak: usage.and_then(|usage| usage.memory_peak),
+            },
             Err(error) => failed("ContainerRuntimeError", &error),
         }
     }
@@ -76,11 +84,15 @@ impl Worker {
 
 /// A reason in ECS's form: the class, then the whole chain of causes.
 fn failed(class: &str, error: &(dyn std::error::Error + 'static)) -> Report {
-    let mut reason = format!("{class}: {error}");
+    Report::Failed { reason: format!("{class}: {}", chain(error)) }
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        reason.push_str(&format!(": {error}"));
+        text.push_str(&format!(": {error}"));
         cause = error.source();
     }
-    Report::Failed { reason }
+    text
 }

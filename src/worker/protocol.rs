@@ -2,9 +2,12 @@
 //! input, reports on its standard output. This file is all that the supervisor sees of `worker`.
 //!
 //! A worker carries out its requests in turn and exits at the end of its input. At most one of them may be a
-//! `Start`: libcontainer changes the process that calls it.
+//! `Start` or a `Check`, and nothing comes after it: libcontainer changes the process that calls it, and who has checked a
+//! container stands in its namespaces.
 
 use serde::{Deserialize, Serialize};
+
+use crate::lifecycle::Checked;
 
 /// The name that starts the program as a worker.
 pub const COMMAND: &str = "worker";
@@ -19,8 +22,20 @@ pub enum Request {
     /// Make network and control group.
     Prepare,
     /// Start the container at this place of the plan; what an earlier attempt left is removed first.
-    Start(usize),
-    /// Has the kernel's OOM killer struck in this container's group?
+    Start {
+        /// Its place.
+        container: usize,
+        /// The number of the run that begins: 0 is the first.
+        run: u32,
+    },
+    /// Check the container's health.
+    Check {
+        /// Its place.
+        container: usize,
+        /// The run that it is in, for whoever asks.
+        run: u32,
+    },
+    /// What has the kernel's OOM killer done in this container's group?
     Inspect(usize),
     /// Remove everything that was made for the task.
     CleanUp,
@@ -35,11 +50,19 @@ pub enum Report {
     Started {
         /// The pid of its first process.
         pid: i32,
+        /// How many processes of earlier runs the OOM killer had killed.
+        oom_kills: u64,
     },
+    /// The container's health was checked.
+    Checked(Checked),
     /// What the OOM killer did.
     Inspected {
-        /// Whether it struck.
-        out_of_memory: bool,
+        /// How many processes it has killed, those of earlier runs included.
+        oom_kills: u64,
+        /// The limit that holds the container, in bytes.
+        limit: Option<u64>,
+        /// The most memory that it had, in bytes.
+        peak: Option<u64>,
     },
     /// Nothing is left.
     CleanedUp,
@@ -62,4 +85,6 @@ pub struct InitFile {
     pub boot_id: String,
     /// Whether it has been let run.
     pub started: bool,
+    /// The number of the container's run: 0 is the first.
+    pub run: u32,
 }

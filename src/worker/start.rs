@@ -15,8 +15,9 @@ use crate::secrets::{ValuesError, complete};
 use crate::sys::pidfd;
 
 impl Worker {
-    /// Starts the container at a place of the plan. What an earlier attempt left is killed and removed first.
-    pub(super) fn start(&self, place: usize) -> Report {
+    /// Starts the container at a place of the plan. What an earlier attempt or run left is killed and removed first, but for
+    /// the writable layer.
+    pub(super) fn start(&self, place: usize, run: u32) -> Report {
         let plan = match self.completed(place) {
             Ok(plan) => plan,
             Err(error) => return failed("ResourceInitializationError", &error),
@@ -24,11 +25,11 @@ impl Worker {
         if let Err(error) = self.connect(place) {
             return failed("CannotStartContainerError", error.as_ref());
         }
-        match self.create(&plan, place) {
-            Ok((created, cap)) => {
+        match self.create(&plan, place, run) {
+            Ok((created, cap, oom_kills)) => {
                 let pid = created.pid.as_raw();
-                match self.let_go(place, created, cap.as_ref()) {
-                    Ok(()) => Report::Started { pid },
+                match self.let_go(place, run, created, cap.as_ref()) {
+                    Ok(()) => Report::Started { pid, oom_kills },
                     Err(error) => failed("CannotStartContainerError", error.as_ref()),
                 }
             }
@@ -37,7 +38,7 @@ impl Worker {
     }
 
     /// A container's plan with the values that do not stand in it. They are this process's to know, and its children's.
-    fn completed(&self, place: usize) -> Result<ContainerPlan, ValuesError> {
+    pub(super) fn completed(&self, place: usize) -> Result<ContainerPlan, ValuesError> {
         let plan = &self.plan.containers[place];
         let process = complete(&plan.process, &plan.name, &self.plan.paths)?;
         Ok(ContainerPlan { process, ..plan.clone() })
@@ -47,37 +48,58 @@ impl Worker {
         &self,
         plan: &ContainerPlan,
         place: usize,
-    ) -> Result<(container::Created, Option<CpuCap>), Box<dyn Error>> {
+        run: u32,
+    ) -> Result<(container::Created, Option<CpuCap>, u64), Box<dyn Error>> {
         let paths = self.plan.container_paths(place);
         let libcontainer = self.plan.paths.libcontainer();
         self.cgroups.kill_container(&self.plan.cgroup, &plan.name)?;
+        // Nobody may take the process of an earlier run for this one's.
+        absent(fs::remove_file(paths.state_file()))?;
         container::remove(plan, &paths, &libcontainer)?;
         self.cgroups.create_container(&self.plan.cgroup, &plan.name, &plan.limits)?;
         let cap = self.cgroups.cpu_cap(&self.plan.cgroup)?;
+        let oom_kills = match run {
+            0 => 0, // the group is new
+            _ => self.cgroups.oom_kills(&self.plan.cgroup, &plan.name)?.container,
+        };
         // From here on everything that this process makes is in the container's group, and in a mount namespace where
         // libcontainer finds no group to write.
         self.cgroups.join(&self.plan.cgroup, &plan.name)?;
         cgroup::hide()?;
         let view = if self.cgroups.is_v2() { CgroupView::ReadOnly } else { CgroupView::Absent };
         let bundle = bundle::prepare(plan, &paths, view)?;
-        Ok((container::create(bundle, plan, &paths, &libcontainer, &self.plan.filters)?, cap))
+        Ok((container::create(bundle, plan, &paths, &libcontainer, &self.plan.filters)?, cap, oom_kills))
     }
 
     /// The file is written before the program may run, and again when it does: whoever finds the first form knows that the
     /// container never began.
-    fn let_go(&self, place: usize, created: container::Created, cap: Option<&CpuCap>) -> Result<(), Box<dyn Error>> {
+    fn let_go(
+        &self,
+        place: usize,
+        run: u32,
+        created: container::Created,
+        cap: Option<&CpuCap>,
+    ) -> Result<(), Box<dyn Error>> {
         let path = self.plan.container_paths(place).state_file();
         let mut file = InitFile {
             pid: created.pid.as_raw(),
             start_time: pidfd::stat(created.pid)?.start_time,
             boot_id: pidfd::boot_id()?,
             started: false,
+            run,
         };
         write_whole(&path, &file)?;
         cap.map_or(Ok(()), CpuCap::set)?;
         created.start()?;
         file.started = true;
         Ok(write_whole(&path, &file)?)
+    }
+}
+
+fn absent(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 

@@ -38,15 +38,7 @@ impl Cgroups {
     }
 
     fn kill(&self, group: &Path) -> Result<(), CgroupError> {
-        let group = self.layout.pids().join(group);
-        let killed = match self.layout {
-            Layout::V2 { .. } => write(&group.join("cgroup.kill"), "1"),
-            Layout::V1 { .. } => write(&group.join("pids.max"), "0").and_then(|()| signal_all(&group)),
-        };
-        match killed {
-            Err(CgroupError::NoGroup { .. }) => Ok(()),
-            other => other,
-        }
+        kill_group(&self.layout, &self.layout.pids().join(group))
     }
 
     /// Removes a task's groups, those of its containers and those that containers made in theirs; kills what is in
@@ -81,6 +73,18 @@ impl Cgroups {
             let _ = fs::remove_dir(mount.join(&plan.root));
         }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+/// Kills every process of the group at a path, and of those below it.
+pub(super) fn kill_group(layout: &Layout, group: &Path) -> Result<(), CgroupError> {
+    let killed = match layout {
+        Layout::V2 { .. } => write(&group.join("cgroup.kill"), "1"),
+        Layout::V1 { .. } => write(&group.join("pids.max"), "0").and_then(|()| signal_all(group)),
+    };
+    match killed {
+        Err(CgroupError::NoGroup { .. }) => Ok(()),
+        other => other,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rows of a container definition, 42 members, and of the objects below them.
 
 use super::Shape::{Boolean, Integer, List, Map, Structure, Text};
-use super::{Field, Shape, TEXTS, Word, must, no, no_word, warn, word, yes};
+use super::{Field, Shape, TEXTS, Word, must, no, warn, word, yes};
 
 /// A container definition: 42 members.
 pub const CONTAINER_DEFINITION: &[Field] = &[
@@ -20,7 +20,10 @@ pub const CONTAINER_DEFINITION: &[Field] = &[
     yes("portMappings", List(&Structure(PORT_MAPPING)))
         .remark("opens nothing in awsvpc and host mode, where all ports are reachable; in bridge mode the host's port leads here"),
     yes("essential", Boolean).remark("absent means true: its end is the task's end"),
-    warn("restartPolicy", Structure(RESTART_POLICY), "the container is not restarted"),
+    yes("restartPolicy", Structure(RESTART_POLICY)).remark(
+        "started again only if it ran for restartAttemptPeriod (300 s if absent) and its exit code is not ignored; it keeps its \
+         writable layer",
+    ),
     yes("entryPoint", TEXTS).remark("replaces the image's ENTRYPOINT, and drops its CMD"),
     yes("command", TEXTS).remark("replaces the image's CMD"),
     yes("environment", List(&Structure(&[yes("name", Text), yes("value", Text)])))
@@ -33,7 +36,8 @@ pub const CONTAINER_DEFINITION: &[Field] = &[
     yes("secrets", List(&Structure(SECRET)))
         .remark("from `berth secret`, or from AWS ([secrets] in config.toml); the values stand in no record"),
     yes("dependsOn", List(&Structure(CONTAINER_DEPENDENCY))).remark("stops go in the reverse order"),
-    warn("startTimeout", Integer, "dependents wait for the start without a limit"),
+    yes("startTimeout", Integer)
+        .remark("seconds from its start in which it must be COMPLETE, SUCCESS or HEALTHY for others, else the task stops"),
     yes("stopTimeout", Integer)
         .remark("seconds from the stop signal to SIGKILL, 30 if absent; above 120 with a warning only"),
     yes("versionConsistency", Shape::Word(&[word("enabled"), word("disabled")]))
@@ -58,7 +62,10 @@ pub const CONTAINER_DEFINITION: &[Field] = &[
     yes("dockerLabels", Map).remark("kept with the definition"),
     yes("ulimits", List(&Structure(ULIMIT))).remark("nofile is 65535 if absent, core is 0"),
     warn("logConfiguration", Structure(LOG_CONFIGURATION), "output is kept here, the log driver is not used"),
-    warn("healthCheck", Structure(HEALTH_CHECK), "the check is not run, health stays UNKNOWN"),
+    yes("healthCheck", Structure(HEALTH_CHECK)).remark(
+        "run with the container's user, capabilities and filter, killed with all that it started when it has ended or taken \
+         too long; the image's HEALTHCHECK is ignored",
+    ),
     no("systemControls", List(&Structure(&[yes("namespace", Text), yes("value", Text)]))),
     no("resourceRequirements", List(&Structure(RESOURCE_REQUIREMENT))),
     no("firelensConfiguration", Structure(FIRELENS_CONFIGURATION)),
@@ -103,7 +110,7 @@ const DEVICE: &[Field] = &[
 
 const CONTAINER_DEPENDENCY: &[Field] = &[
     must("containerName", Text),
-    must("condition", Shape::Word(&[word("START"), no_word("COMPLETE"), no_word("SUCCESS"), no_word("HEALTHY")])),
+    must("condition", Shape::Word(&[word("START"), word("COMPLETE"), word("SUCCESS"), word("HEALTHY")])),
 ];
 
 const ULIMIT: &[Field] = &[must("name", Shape::Word(ULIMITS)), must("softLimit", Integer), must("hardLimit", Integer)];

@@ -171,6 +171,8 @@ fn a_container_is_refused_in_ecs_own_words() {
         ),
         ("healthCheck", json!({"command": ["CMD", "x"], "interval": 4}), ".healthCheck.interval", "between 5 and 300"),
         ("healthCheck", json!({"command": []}), ".healthCheck.command", "is empty"),
+        ("healthCheck", json!({"command": ["CMD-SHELL"]}), ".healthCheck.command", "names no program"),
+        ("healthCheck", json!({"command": ["CMD", "x"], "retries": 0}), ".healthCheck.retries", "between 1 and 10"),
         (
             "restartPolicy",
             json!({"enabled": true, "restartAttemptPeriod": 59}),
@@ -275,12 +277,6 @@ fn dependencies_are_refused_in_ecs_own_words() {
     );
     refused(&pointer, depends("db", "SUCCESS"), &path("condition"), "cannot be an essential container");
     refused(&pointer, depends("db", "HEALTHY"), &path("condition"), "must have health check configured");
-    refused(
-        &pointer,
-        depends("db", "HEALTHY"),
-        &path("condition"),
-        "HEALTHY is not supported by this version of berth",
-    );
     refused(&pointer, depends("db", "STARTED"), &path("condition"), "did you mean \"START\"?");
     refused(&pointer, depends("web", "START"), &format!("{WEB}.dependsOn"), "in a circle: web -> web");
     let (valid, _) = taken(&pointer, depends("db", "START"));
@@ -307,10 +303,10 @@ fn an_instance_definition_needs_memory_in_the_container_and_no_network_mode() {
 
 #[test]
 fn what_has_no_effect_is_warned_of_and_what_asks_for_nothing_is_not() {
-    let (_, problems) = taken(&format!("{FIRST}/healthCheck"), json!({"command": ["CMD", "true"]}));
+    let (_, problems) = taken("enableFaultInjection", json!(true));
     assert_eq!(problems.len(), 1);
     assert_eq!((problems[0].severity, problems[0].exception), (Severity::Warning, Exception::ClientException));
-    assert!(problems[0].message.contains("healthCheck has no effect in this version of berth"));
+    assert!(problems[0].message.contains("enableFaultInjection has no effect in this version of berth"));
     for (pointer, value) in [
         ("volumes", json!([])),
         ("tags", json!([])),
