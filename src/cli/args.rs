@@ -79,6 +79,8 @@ pub enum Command {
         berth describe $(berth ps -qa)"
     )]
     Describe(Tasks),
+    /// Say in one paragraph why a task ended, or what is wrong with it
+    Why(Why),
     /// Show the output of a task's containers
     Logs(Logs),
     /// Stop tasks: SIGTERM, and SIGKILL after the container's stopTimeout
@@ -184,6 +186,21 @@ pub struct Tasks {
     /// Task ids, ARNs, or unique beginnings of ids
     #[arg(required = true, value_name = "TASK")]
     pub tasks: Vec<TaskName>,
+}
+
+/// `berth why`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What ended it, with exit code, signal and memory, the last lines of the containers that it is due to, \
+    and what their last failed health check wrote.\n\n\
+    Examples:\n  \
+    berth why 3f2a\n  \
+    berth why --format json 3f2a | jq '.containers[] | select(.culprit)'"
+)]
+pub struct Why {
+    /// The task's id, ARN, or a unique beginning of its id
+    #[arg(value_name = "TASK")]
+    pub task: TaskName,
 }
 
 /// `berth logs`.

@@ -24,6 +24,7 @@ mod stats;
 pub mod table;
 mod tasks;
 pub mod terminal;
+mod why;
 
 use std::process::ExitCode;
 
@@ -66,6 +67,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Ps(args) => tasks::ps(&mut engine()?, &args, output),
         Command::Describe(args) => tasks::describe(&mut engine()?, &args, output),
+        Command::Why(args) => why::why(&mut engine()?, &args, output),
         Command::Logs(args) => logs::logs(&mut engine()?, &args, cli.format),
         Command::Stop(args) => tasks::stop(&mut engine()?, &args),
         Command::Exec(args) => exec::exec(&mut engine()?, &args),

@@ -25,6 +25,7 @@ mod tasks;
 mod values;
 mod view;
 mod vpc;
+mod why;
 
 pub use credentials::Kept;
 pub use engine::Engine;
@@ -41,6 +42,7 @@ pub use secrets::PutSecret;
 pub use stats::{ContainerUsage, TaskUsage};
 pub use tasks::{TaskList, TaskRecord, Waited};
 pub use values::LookupError;
+pub use why::{ContainerWhy, FailureWhy, HealthWhy, MemoryWhy, Why};
 
 // What callers need of the bands below, so that they import nothing but this one.
 pub use crate::ecs::TaskOverride;

@@ -164,7 +164,7 @@ fn status(status: LastStatus) -> TaskStatus {
     }
 }
 
-fn container_status(container: &lifecycle::Container) -> ContainerStatus {
+pub(super) fn container_status(container: &lifecycle::Container) -> ContainerStatus {
     match container.phase {
         // One that is started again counts as running meanwhile.
         ContainerPhase::Waiting | ContainerPhase::Starting if container.started_at.is_some() => {

@@ -4,6 +4,7 @@
 pub(crate) mod command;
 pub(crate) mod derived;
 pub(crate) mod leaks;
+pub(crate) mod life;
 pub(crate) mod moto;
 mod nft;
 pub(crate) mod registry;

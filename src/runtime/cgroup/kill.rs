@@ -139,14 +139,20 @@ fn signal_all(group: &Path) -> Result<(), CgroupError> {
         if found.is_subset(&done) {
             return Ok(());
         }
-        for &pid in &found {
-            match kill(Pid::from_raw(pid), Signal::SIGKILL) {
-                Ok(()) | Err(Errno::ESRCH) => {}
-                Err(source) => return Err(CgroupError::Kill { pid, group: group.to_owned(), source }),
-            }
-        }
+        strike(&found, group)?;
         done.extend(found);
     }
+}
+
+/// SIGKILL to processes of a group.
+pub(super) fn strike(pids: &BTreeSet<i32>, group: &Path) -> Result<(), CgroupError> {
+    for &pid in pids {
+        match kill(Pid::from_raw(pid), Signal::SIGKILL) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(source) => return Err(CgroupError::Kill { pid, group: group.to_owned(), source }),
+        }
+    }
+    Ok(())
 }
 
 /// The processes of a group and of those below it. One that this pid namespace cannot name is listed by the kernel as
