@@ -145,6 +145,9 @@ pub struct Run {
     /// What this run replaces in the task definition, as RunTask's `overrides`
     #[arg(long, value_name = "JSON|@FILE")]
     pub overrides: Option<Json>,
+    /// The volume that is configured at launch, as RunTask's `volumeConfigurations`
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub volume_configurations: Option<Json>,
     /// How its output looks.
     #[command(flatten)]
     pub look: Look,

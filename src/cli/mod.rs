@@ -24,6 +24,7 @@ mod stats;
 pub mod table;
 mod tasks;
 pub mod terminal;
+mod volumes;
 mod why;
 
 use std::process::ExitCode;

@@ -13,6 +13,7 @@ use super::output::{Output, note};
 use super::plain::plain;
 use super::progress::Shown;
 use super::tasks::{STOPPED_BY_USER, reason, table};
+use super::volumes;
 use crate::ops::{
     Engine, Followed, LastStatus, LogQuery, RunOptions, StopCode, TaskList, TaskOverride, TaskRecord, Until,
     ValidTaskDefinition, Waited,
@@ -26,7 +27,13 @@ pub(super) fn run(
     format: Option<Format>,
     output: Output,
 ) -> Result<(), Failure> {
-    let options = RunOptions { started_by: args.started_by.clone(), overrides, ..RunOptions::default() };
+    let options = RunOptions {
+        started_by: args.started_by.clone(),
+        overrides,
+        volume_configurations: args.volume_configurations.as_ref().map_or(Ok(Vec::new()), volumes::read)?,
+        ..RunOptions::default()
+    };
+    engine.storage_remarks(definition, &options).iter().for_each(|remark| note(remark));
     let mut shown = Shown::beside_results(format);
     let images = engine.provide(definition, &options, &mut |image, step| shown.show(&image.familiar(), &step))?;
     drop(shown);

@@ -11,7 +11,7 @@ use super::error::Failure;
 use super::output::{self, Output};
 use super::size::{of_limit, percent};
 use super::table::Table;
-use crate::ops::{Engine, LastStatus, TaskRecord, Usage};
+use crate::ops::{Engine, LastStatus, StorageUsage, TaskRecord, Usage};
 
 /// One line: a container, or a task as a whole.
 #[derive(Debug, Serialize)]
@@ -26,13 +26,16 @@ struct Row {
     memory_peak_bytes: Option<u64>,
     pids: u64,
     oom_kills: u64,
+    /// Of the task's ephemeral storage.
+    storage_bytes: Option<u64>,
+    storage_limit_bytes: Option<u64>,
 }
 
 /// The time between two readings.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is read at one time: tasks in their order, each followed by its containers.
-type Readings = Vec<(Of, Usage)>;
+type Readings = Vec<(Of, Usage, Option<StorageUsage>)>;
 
 /// A task's id, and the container's name where it is not the task as a whole.
 type Of = (String, Option<String>);
@@ -66,9 +69,11 @@ fn readings(engine: &mut Engine, args: &Stats) -> Result<Readings, Failure> {
     let mut readings = Readings::new();
     for record in records.iter().filter(|record| record.state.last_status < LastStatus::Deprovisioning) {
         let Some(usage) = engine.usage(record)? else { continue };
-        readings.push(((record.plan.id.clone(), None), usage.usage));
+        readings.push(((record.plan.id.clone(), None), usage.usage, usage.storage));
         let containers = usage.containers.into_iter();
-        readings.extend(containers.map(|container| ((record.plan.id.clone(), Some(container.name)), container.usage)));
+        readings.extend(
+            containers.map(|container| ((record.plan.id.clone(), Some(container.name)), container.usage, None)),
+        );
     }
     match readings.is_empty() && !args.tasks.is_empty() {
         true => Err(Failure::Failed("none of these tasks runs".into())),
@@ -78,8 +83,8 @@ fn readings(engine: &mut Engine, args: &Stats) -> Result<Readings, Failure> {
 
 /// What was there at both times: the use of CPU needs two readings.
 fn rows(before: &Readings, now: &Readings, time: Duration) -> Vec<Row> {
-    let before: HashMap<&Of, u64> = before.iter().map(|(of, usage)| (of, usage.cpu_ns)).collect();
-    let row = |(of, usage): &(Of, Usage)| {
+    let before: HashMap<&Of, u64> = before.iter().map(|(of, usage, _)| (of, usage.cpu_ns)).collect();
+    let row = |(of, usage, storage): &(Of, Usage, Option<StorageUsage>)| {
         let used = usage.cpu_ns.saturating_sub(*before.get(of)?);
         Some(Row {
             task: of.0.clone(),
@@ -90,19 +95,22 @@ fn rows(before: &Readings, now: &Readings, time: Duration) -> Vec<Row> {
             memory_peak_bytes: usage.memory_peak,
             pids: usage.pids,
             oom_kills: usage.oom_kills,
+            storage_bytes: storage.map(|storage| storage.used),
+            storage_limit_bytes: storage.map(|storage| storage.size),
         })
     };
     now.iter().filter_map(row).collect()
 }
 
 fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new(["TASK", "CONTAINER", "CPU", "MEMORY / LIMIT", "PIDS"]);
+    let mut table = Table::new(["TASK", "CONTAINER", "CPU", "MEMORY / LIMIT", "STORAGE / LIMIT", "PIDS"]);
     for row in rows {
         table.row([
             &format!("{:.12}", row.task),
             row.container.as_deref().unwrap_or("(task)"),
             &percent(row.cpu_percent / 100.0),
             &of_limit(row.memory_bytes, row.memory_limit_bytes),
+            &row.storage_bytes.map(|used| of_limit(used, row.storage_limit_bytes)).unwrap_or_default(),
             &row.pids.to_string(),
         ]);
     }

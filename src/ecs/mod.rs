@@ -13,6 +13,7 @@ pub mod task;
 pub mod task_definition;
 mod timestamp;
 pub mod value_from;
+pub mod volume;
 
 pub use container_definition::ContainerDefinition;
 pub use overrides::TaskOverride;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::container_definition::KeyValuePair;
+use super::volume::{DockerVolumeConfiguration, EfsVolumeConfiguration};
 use super::{ContainerDefinition, Timestamp};
 
 /// A task definition: the 19 members of RegisterTaskDefinition and, in what ECS answers, the read-only ones.
@@ -184,12 +185,12 @@ pub struct Volume {
     /// A directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostVolume>,
-    /// A Docker volume, as given.
+    /// A Docker volume.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub docker_volume_configuration: Option<Value>,
-    /// An EFS file system, as given.
+    pub docker_volume_configuration: Option<DockerVolumeConfiguration>,
+    /// An EFS file system.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub efs_volume_configuration: Option<Value>,
+    pub efs_volume_configuration: Option<EfsVolumeConfiguration>,
     /// An S3 file system, as given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub s3files_volume_configuration: Option<Value>,

@@ -1,6 +1,7 @@
 //! The configuration of a root: `/etc/berth/config.toml`, or `config.toml` in the directory given by `--root`. An absent file
 //! means the defaults; an unknown key is refused.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -10,11 +11,13 @@ use serde::Deserialize;
 pub use self::aws::AwsSettings;
 pub(super) use self::image::is_proxy;
 pub use self::image::{ImageSettings, PullBehavior};
+pub use self::storage::{EfsConfig, StorageConfig, StorageLimit, VolumesConfig};
 pub use self::values::{EnvironmentFileSettings, SecretSettings, Source};
 use crate::plan::{Cidr, LogPlan};
 
 mod aws;
 mod image;
+mod storage;
 mod values;
 
 /// All settings.
@@ -43,6 +46,12 @@ pub struct Config {
     pub secrets: SecretSettings,
     /// Where environment files come from.
     pub environment_files: EnvironmentFileSettings,
+    /// How tasks are held to their storage.
+    pub storage: StorageConfig,
+    /// What of the host tasks may mount.
+    pub volumes: VolumesConfig,
+    /// Directories that stand for EFS file systems, by their ids.
+    pub efs: BTreeMap<String, EfsConfig>,
 }
 
 /// `[vpc]`
@@ -106,6 +115,9 @@ impl Default for Config {
             aws: AwsSettings::default(),
             secrets: SecretSettings::default(),
             environment_files: EnvironmentFileSettings::default(),
+            storage: StorageConfig::default(),
+            volumes: VolumesConfig::default(),
+            efs: BTreeMap::new(),
         }
     }
 }
@@ -174,6 +186,7 @@ impl Config {
             self.aws.contradiction(),
             self.secrets.contradiction(),
             self.environment_files.contradiction(),
+            storage::contradiction(&self.volumes, &self.efs),
         ];
         if let Some(reason) = parts.into_iter().flatten().next() {
             return Some(reason);

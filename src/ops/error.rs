@@ -203,6 +203,16 @@ pub enum OpsError {
     /// Others changed the same records, again and again.
     #[error("the store changed under every attempt: try again")]
     Contention,
+    /// The task is to be held to its ephemeral storage, and this host cannot.
+    #[error(
+        "this host cannot hold a task to its ephemeral storage: {reason}: {remedy}; or set [storage] limit = \"never\""
+    )]
+    StorageLimit {
+        /// What is missing.
+        reason: &'static str,
+        /// How to get it.
+        remedy: &'static str,
+    },
     /// A file cannot be read or written.
     #[error("{verb} {path}")]
     File {

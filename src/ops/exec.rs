@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
 
 use super::{Engine, OpsError, TaskRecord};
 use crate::plan::ProcessPlan;
@@ -79,7 +80,7 @@ fn set(env: &mut Vec<(String, String)>, name: &str, value: &str) {
 }
 
 /// The container's first process, if it runs.
-fn init(record: &TaskRecord, place: usize) -> Result<InitFile, OpsError> {
+pub(super) fn init(record: &TaskRecord, place: usize) -> Result<InitFile, OpsError> {
     let container = &record.plan.containers[place];
     let file = std::fs::read(record.plan.container_paths(place).state_file()).ok();
     let init: Option<InitFile> = file.and_then(|text| serde_json::from_slice(&text).ok());
@@ -90,7 +91,12 @@ fn init(record: &TaskRecord, place: usize) -> Result<InitFile, OpsError> {
     })
 }
 
-fn start(request: &ExecRequest, interactive: bool) -> io::Result<nix::unistd::Pid> {
+/// Whether that process is still the one that has its pid.
+pub(super) fn is_alive(init: &InitFile) -> bool {
+    sys::pidfd::stat(Pid::from_raw(init.pid)).is_ok_and(|stat| stat.start_time == init.start_time)
+}
+
+fn start(request: &ExecRequest, interactive: bool) -> io::Result<Pid> {
     let program = sys::seal::own_program()?;
     let request = sys::spawn::memory_file(c"exec", &serde_json::to_vec(request)?)?;
     let null = nix::fcntl::open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
@@ -100,7 +106,7 @@ fn start(request: &ExecRequest, interactive: bool) -> io::Result<nix::unistd::Pi
     sys::spawn::spawn(program.as_fd(), &["berth", COMMAND], &fds, OnParentDeath::Die)
 }
 
-fn end_of(worker: nix::unistd::Pid) -> io::Result<i32> {
+fn end_of(worker: Pid) -> io::Result<i32> {
     loop {
         match waitpid(worker, None) {
             Ok(WaitStatus::Exited(_, code)) => return Ok(code),

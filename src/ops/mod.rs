@@ -21,6 +21,7 @@ mod registries;
 mod run;
 mod secrets;
 mod stats;
+mod storage;
 mod tasks;
 mod values;
 mod view;
@@ -40,6 +41,7 @@ pub use pull::PullError;
 pub use run::RunOptions;
 pub use secrets::PutSecret;
 pub use stats::{ContainerUsage, TaskUsage};
+pub use storage::StorageUsage;
 pub use tasks::{TaskList, TaskRecord, Waited};
 pub use values::LookupError;
 pub use why::{ContainerWhy, FailureWhy, HealthWhy, MemoryWhy, Why};
@@ -47,6 +49,7 @@ pub use why::{ContainerWhy, FailureWhy, HealthWhy, MemoryWhy, Why};
 // What callers need of the bands below, so that they import nothing but this one.
 pub use crate::ecs::TaskOverride;
 pub use crate::ecs::task_definition::NetworkMode;
+pub use crate::ecs::volume::TaskVolumeConfiguration;
 pub use crate::image::{Digest, ImageReference, LayerSize, Progress, Prune, Pruned};
 pub use crate::lifecycle::{LastStatus, StopCode};
 pub use crate::logs::{

@@ -207,6 +207,7 @@ fn facts(image: Image) -> Result<ImageFacts, OpsError> {
         stop_signal: config.stop_signal.unwrap_or_default(),
         passwd,
         group,
+        volumes: config.volumes,
     })
 }
 

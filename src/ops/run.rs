@@ -11,12 +11,14 @@ use super::engine::DEFAULT_CLUSTER;
 use super::provide::{Missing, Present};
 use super::pull::reason::{chain, shortened};
 use super::{Engine, OpsError, TaskImages, TaskRecord};
+use crate::ecs::volume::TaskVolumeConfiguration;
 use crate::ecs::{LaunchType, TaskDefinition, TaskOverride};
 use crate::image::Digest;
 use crate::lifecycle::{TaskState, Timestamp};
 use crate::plan::TaskPlan;
 use crate::plan::connect::Connection;
 use crate::plan::make::{Names, OPEN_FILES, Place, plan, plan_unstarted};
+use crate::plan::volumes::StorageSettings;
 use crate::secrets::TaskValues;
 use crate::store::records::{self, Lease};
 use crate::store::{Commit, Txn};
@@ -38,6 +40,8 @@ pub struct RunOptions {
     pub pinned: BTreeMap<String, Digest>,
     /// What this run replaces in the definition.
     pub overrides: TaskOverride,
+    /// `volumeConfigurations`: the EBS volume of the task.
+    pub volume_configurations: Vec<TaskVolumeConfiguration>,
 }
 
 impl RunOptions {
@@ -61,6 +65,7 @@ struct Surroundings {
     ground: Ground,
     zone: String,
     resolv_conf: String,
+    storage: StorageSettings,
 }
 
 /// What a task is made of.
@@ -91,7 +96,10 @@ impl Engine {
         let definitions = Definitions { registered: definition, applied: &applied };
         let names = names(&applied, options, &images);
         match images.outcome {
-            Ok(present) => self.start(definitions, &present, &images.values, &names),
+            Ok(present) => {
+                let storage = self.storage(definitions.applied, options)?;
+                self.start(definitions, &present, &images.values, storage, &names)
+            }
             Err(missing) => self.record_unstarted(definitions, &missing, &names),
         }
     }
@@ -102,11 +110,12 @@ impl Engine {
         definitions: Definitions<'_>,
         images: &Present,
         values: &TaskValues,
+        storage: StorageSettings,
         names: &Names,
     ) -> Result<TaskRecord, OpsError> {
         let waiting = begin(&names.task, Beginning::New);
         let waiting = waiting.map_err(|source| OpsError::Launch { task: names.task.clone(), source })?;
-        let surroundings = self.surroundings(definitions.applied)?;
+        let surroundings = self.surroundings(definitions.applied, storage)?;
         for _ in 0..ATTEMPTS {
             let place = self.place(&surroundings, definitions.applied)?;
             let revision = self.revision(definitions.registered)?;
@@ -127,7 +136,7 @@ impl Engine {
         missing: &Missing,
         names: &Names,
     ) -> Result<TaskRecord, OpsError> {
-        let surroundings = self.surroundings(definitions.applied)?;
+        let surroundings = self.surroundings(definitions.applied, StorageSettings::default())?;
         for _ in 0..ATTEMPTS {
             let place = self.place(&surroundings, definitions.applied)?;
             let revision = self.revision(definitions.registered)?;
@@ -142,8 +151,13 @@ impl Engine {
     }
 
     /// What does not change between two attempts.
-    fn surroundings(&mut self, definition: &ValidTaskDefinition) -> Result<Surroundings, OpsError> {
-        Ok(Surroundings { ground: self.ground(definition)?, zone: self.zone(), resolv_conf: self.resolv_conf() })
+    fn surroundings(
+        &mut self,
+        definition: &ValidTaskDefinition,
+        storage: StorageSettings,
+    ) -> Result<Surroundings, OpsError> {
+        let (ground, zone) = (self.ground(definition)?, self.zone());
+        Ok(Surroundings { ground, zone, resolv_conf: self.resolv_conf(), storage })
     }
 
     /// A place with addresses and ports that are free now.
@@ -152,7 +166,7 @@ impl Engine {
         surroundings: &'a Surroundings,
         definition: &ValidTaskDefinition,
     ) -> Result<Place<'a>, OpsError> {
-        let Surroundings { ground, zone, resolv_conf } = surroundings;
+        let Surroundings { ground, zone, resolv_conf, storage } = surroundings;
         let connection = self.connection(ground, definition)?;
         let zone = match &connection {
             Connection::Awsvpc { subnet, .. } => &subnet.zone,
@@ -170,6 +184,7 @@ impl Engine {
             log: self.config.log_plan(),
             pids: self.config.pids_limit,
             open_files: open_files(),
+            storage,
         })
     }
 

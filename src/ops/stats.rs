@@ -1,6 +1,6 @@
 //! What a task uses now, read from its control groups.
 
-use super::{Engine, OpsError, TaskRecord};
+use super::{Engine, OpsError, StorageUsage, TaskRecord};
 use crate::runtime::cgroup::{Cgroups, Usage};
 
 /// One container's use.
@@ -17,6 +17,8 @@ pub struct ContainerUsage {
 pub struct TaskUsage {
     /// What the task's group says.
     pub usage: Usage,
+    /// How full its ephemeral storage is, if it is held to a size.
+    pub storage: Option<StorageUsage>,
     /// Its containers.
     pub containers: Vec<ContainerUsage>,
 }
@@ -32,6 +34,6 @@ impl Engine {
             let usage = cgroups.usage(plan, Some(&container.name)).ok()?;
             Some(ContainerUsage { name: container.name.clone(), usage })
         });
-        Ok(Some(TaskUsage { usage, containers: containers.collect() }))
+        Ok(Some(TaskUsage { usage, storage: self.storage_usage(record), containers: containers.collect() }))
     }
 }

@@ -5,9 +5,11 @@ use crate::ecs::arn::Owner;
 use crate::ecs::container_definition::KeyValuePair;
 use crate::ecs::overrides::ContainerOverride;
 use crate::ecs::task::{Attachment, NetworkBinding, NetworkInterface};
+use crate::ecs::task_definition::EphemeralStorage;
 use crate::ecs::{self, Connectivity, ContainerStatus, LaunchType, Task, TaskOverride, TaskStatus, Timestamp};
 use crate::lifecycle::{self, ContainerPhase, Exit, LastStatus, StopCode};
 use crate::plan::ports::PortBinding;
+use crate::plan::volume::{DiskFormat, VolumeSource};
 use crate::plan::{ContainerPlan, EniPlan, TaskPlan};
 
 /// Fargate's current platform version for Linux.
@@ -21,7 +23,13 @@ pub(super) fn task(record: &TaskRecord) -> Task {
     let fargate = |text: &str| (plan.launch_type == LaunchType::Fargate).then(|| text.to_owned());
     let stops = state.stop.is_some() || record.desired.is_some();
     Task {
-        attachments: plan.network.eni().map(|eni| attachment(eni, state.last_status)).into_iter().collect(),
+        attachments: plan
+            .network
+            .eni()
+            .map(|eni| attachment(eni, state.last_status))
+            .into_iter()
+            .chain(volumes(record))
+            .collect(),
         availability_zone: Some(plan.zone.clone()),
         cluster_arn: owner.cluster(&plan.cluster),
         connectivity: times.connectivity_at.map(|_| Connectivity::Connected),
@@ -50,7 +58,10 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         capacity_provider_name: None,
         container_instance_arn: None,
         enable_execute_command: false,
-        ephemeral_storage: None,
+        ephemeral_storage: plan
+            .storage
+            .size_gib
+            .and_then(|size| Some(EphemeralStorage { size_in_gib: size.try_into().ok()? })),
         fargate_ephemeral_storage: None,
         health_status: Some(state.health()),
         inference_accelerators: Vec::new(),
@@ -147,6 +158,34 @@ fn attachment(eni: &EniPlan, status: LastStatus) -> Attachment {
             detail("privateIPv4Address", eni.link.address.address.to_string()),
         ],
     }
+}
+
+/// The EBS volume, as DescribeTasks shows one.
+fn volumes(record: &TaskRecord) -> impl Iterator<Item = Attachment> {
+    let volumes = record.plan.storage.volumes.iter();
+    volumes.filter_map(|volume| {
+        let VolumeSource::Ebs { id, disk } = &volume.source else { return None };
+        let DiskFormat::New(kind) = &disk.format else { return None };
+        let detail = |name: &str, value: String| KeyValuePair { name: Some(name.to_owned()), value: Some(value) };
+        let status = match record.state.last_status {
+            LastStatus::Provisioning => "ATTACHING",
+            LastStatus::Pending | LastStatus::Running | LastStatus::Stopping => "ATTACHED",
+            LastStatus::Deprovisioning => "DETACHING",
+            LastStatus::Stopped => "DELETED",
+        };
+        Some(Attachment {
+            id: uuid::Uuid::try_parse(&record.plan.id).map(|id| id.to_string()).unwrap_or_default(),
+            r#type: "AmazonElasticBlockStorage".to_owned(),
+            status: status.to_owned(),
+            details: vec![
+                detail("volumeId", id.clone()),
+                detail("volumeName", volume.name.clone()),
+                detail("sizeInGiB", (disk.bytes >> 30).to_string()),
+                detail("filesystemType", kind.name().to_owned()),
+                detail("deleteOnTermination", disk.ends_with_task().to_string()),
+            ],
+        })
+    })
 }
 
 fn time(at: lifecycle::Timestamp) -> Timestamp {

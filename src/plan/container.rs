@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::volume::MountPlan;
 use crate::ecs::container_definition::ContainerDependency;
 
 /// A task's own limits: those of the parent group of all its containers.
@@ -171,4 +172,7 @@ pub struct ContainerPlan {
     pub hostname: String,
     /// Files that berth writes and binds over the container's own: path in the container, content.
     pub files: Vec<(String, String)>,
+    /// Volumes and file systems in memory; a mount stands before those that lie in it.
+    #[serde(default)]
+    pub mounts: Vec<MountPlan>,
 }

@@ -3,39 +3,17 @@
 
 use super::connect::{self, Connection, Identity};
 use super::environment::{environment, has_values};
+pub use super::facts::ImageFacts;
 use super::life;
 use super::user::{UserError, resolve};
+use super::volume::{MountPlan, StoragePlan};
+use super::volumes::{StorageSettings, VolumeError, storage};
 use super::{
     CgroupPlan, ContainerLimits, ContainerPlan, Layout, LogPlan, PrivateEnvironment, ProcessPlan, Rlimit, RootNetwork,
     RootfsPlan, TaskLimits, TaskPlan,
 };
 use crate::ecs::{ContainerDefinition, LaunchType, TaskDefinition, TaskOverride};
 use crate::validate::ValidTaskDefinition;
-
-/// What is known of an image on this host.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImageFacts {
-    /// The manifest's digest.
-    pub digest: String,
-    /// The unpacked layers, topmost first.
-    pub layers: Vec<std::path::PathBuf>,
-    /// ENTRYPOINT.
-    pub entrypoint: Vec<String>,
-    /// CMD.
-    pub cmd: Vec<String>,
-    /// ENV.
-    pub env: Vec<(String, String)>,
-    /// WORKDIR, or empty.
-    pub working_dir: String,
-    /// USER, or empty.
-    pub user: String,
-    /// STOPSIGNAL, or empty.
-    pub stop_signal: String,
-    /// The text of /etc/passwd.
-    pub passwd: String,
-    /// The text of /etc/group.
-    pub group: String,
-}
 
 /// Where the task is to be.
 #[derive(Debug, Clone)]
@@ -62,6 +40,8 @@ pub struct Place<'a> {
     pub pids: u32,
     /// The open-files limit of containers whose definition names none: Fargate's, or what this host allows of it.
     pub open_files: i64,
+    /// What is said of storage.
+    pub storage: &'a StorageSettings,
 }
 
 /// Names that nobody has had before.
@@ -112,6 +92,9 @@ pub enum PlanError {
         /// The directory.
         directory: String,
     },
+    /// A volume cannot be had.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
 }
 
 /// Seconds from the stop signal to SIGKILL (ECS: `stopTimeout`).
@@ -130,14 +113,23 @@ pub fn plan(
     place: &Place,
     names: Names,
 ) -> Result<TaskPlan, PlanError> {
-    let containers = definition.definition().container_definitions.iter().enumerate().zip(images);
-    let containers = containers.map(|((index, container), image)| {
+    let paths = place.layout.task(&names.task);
+    let (storage, mounts) = storage(definition.definition(), images, &paths, &names.task, place.storage)?;
+    let containers = definition.definition().container_definitions.iter().enumerate().zip(images).zip(mounts);
+    let containers = containers.map(|(((index, container), image), mounts)| {
         let identity = connect::identity(definition.definition(), index, place, &names);
         let process = process(container, image, place, &identity.hostname)?;
-        Ok(plan_container(container, image, process, place, (&names.task, &names.containers[index]), identity))
+        let ids = (names.task.as_str(), names.containers[index].as_str());
+        Ok(with_mounts(plan_container(container, image, process, place, ids, identity), mounts))
     });
-    let containers = containers.collect::<Result<Vec<_>, _>>()?;
-    Ok(plan_task(definition, revision, containers, place, names))
+    let containers = containers.collect::<Result<Vec<_>, PlanError>>()?;
+    Ok(TaskPlan { storage, ..plan_task(definition, revision, containers, place, names) })
+}
+
+/// What the definition mounts at the path of one of our files takes its place.
+fn with_mounts(mut container: ContainerPlan, mounts: Vec<MountPlan>) -> ContainerPlan {
+    container.files.retain(|(path, _)| mounts.iter().all(|mount| mount.path != *path));
+    ContainerPlan { mounts, ..container }
 }
 
 /// The plan of a task whose images cannot be had: what its record needs. Its containers have neither files nor a process.
@@ -187,6 +179,7 @@ fn plan_task(
             task: names.task.clone(),
             limits: task_limits(definition, &containers),
         },
+        storage: StoragePlan::default(),
         paths: place.layout.task(&names.task),
         store: place.layout.store(),
         network_lock: place.layout.network_lock(),
@@ -239,6 +232,7 @@ fn plan_container(
         log: place.log.clone(),
         files: identity.files,
         hostname: identity.hostname,
+        mounts: Vec::new(),
     }
 }
 

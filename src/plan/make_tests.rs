@@ -63,6 +63,7 @@ fn a_limit_of_the_definition_takes_the_place_of_the_default() {
 
 fn place<'a>(layout: &'a Layout, vpc: &'a Vpc) -> Place<'a> {
     Place {
+        storage: &crate::plan::volumes::NO_SETTINGS,
         account: "000000000000",
         region: "eu-west-1",
         cluster: "default",

@@ -3,8 +3,10 @@
 
 pub mod connect;
 mod container;
+mod ebs;
 pub mod env_file;
 mod environment;
+mod facts;
 mod life;
 pub mod make;
 mod network;
@@ -13,6 +15,8 @@ pub mod ports;
 pub mod spec;
 mod task;
 pub mod user;
+pub mod volume;
+pub mod volumes;
 pub mod vpc;
 
 pub use container::{
@@ -22,3 +26,4 @@ pub use container::{
 pub use network::{Cidr, ContainerNetwork, EniPlan, LinkPlan, NetworkPlan, RootNetwork};
 pub use paths::{ContainerPaths, Layout, TaskPaths};
 pub use task::TaskPlan;
+pub use volume::VolumePlan;

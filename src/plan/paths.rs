@@ -55,6 +55,16 @@ impl Layout {
         self.state.join("secrets.lock")
     }
 
+    /// Templates of the tasks' own file systems.
+    pub fn templates(&self) -> PathBuf {
+        self.state.join("templates")
+    }
+
+    /// Volumes that outlive their tasks: shared Docker volumes, and EBS volumes that are kept.
+    pub fn volumes(&self) -> PathBuf {
+        self.state.join("volumes")
+    }
+
     /// Held shared while a task's network is made, alone while the last one's is unmade.
     pub fn network_lock(&self) -> PathBuf {
         self.run.join("network.lock")
@@ -113,6 +123,21 @@ impl TaskPaths {
         self.run.join("lc")
     }
 
+    /// The file that holds the task's own file system, if it is held to a size.
+    pub fn disk(&self) -> PathBuf {
+        self.state.join("disk")
+    }
+
+    /// Where a worker mounts that file system, in a mount namespace of its own.
+    pub fn disk_mount(&self) -> PathBuf {
+        self.run.join("disk")
+    }
+
+    /// The task's own storage where it is not held to a size: writable layers and empty volumes.
+    pub fn upper(&self) -> PathBuf {
+        self.state.join("upper")
+    }
+
     /// Logs of the task's containers.
     pub fn logs(&self) -> PathBuf {
         self.state.join("logs")
@@ -120,11 +145,7 @@ impl TaskPaths {
 
     /// All that belongs to one container. `name` is valid ECS container name: no slash, no dot.
     pub fn container(&self, name: &str) -> ContainerPaths {
-        ContainerPaths {
-            run: self.run.join("c").join(name),
-            upper: self.state.join("upper").join(name),
-            log: self.logs().join(format!("{name}.log")),
-        }
+        ContainerPaths { run: self.run.join("c").join(name), log: self.logs().join(format!("{name}.log")) }
     }
 }
 
@@ -133,8 +154,6 @@ impl TaskPaths {
 pub struct ContainerPaths {
     /// The bundle (`config.json`, `rootfs`), the FIFOs and the state file.
     pub run: PathBuf,
-    /// `fs` and `work`: the writable layer.
-    pub upper: PathBuf,
     /// The current log file; rotated ones carry `.1`, `.2` ... behind it.
     pub log: PathBuf,
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::volume::StoragePlan;
 use super::{CgroupPlan, ContainerPaths, ContainerPlan, NetworkPlan, RootNetwork, TaskPaths};
 use crate::ecs::{LaunchType, TaskOverride};
 
@@ -50,6 +51,9 @@ pub struct TaskPlan {
     pub root_network: RootNetwork,
     /// Its control groups.
     pub cgroup: CgroupPlan,
+    /// Its storage.
+    #[serde(default)]
+    pub storage: StoragePlan,
     /// Its directories.
     pub paths: TaskPaths,
     /// The store's file.

@@ -6,9 +6,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::disk::DiskError;
 use super::rootfs::{self, RootfsError};
+use super::storage::{Disks, Storage};
+use super::volumes::{self, VolumeError};
 use crate::plan::spec::{CgroupView, oci_spec};
-use crate::plan::{ContainerPaths, ContainerPlan};
+use crate::plan::{ContainerPaths, TaskPlan};
 
 /// The bundle could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,12 @@ pub enum BundleError {
     /// The root file system.
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
+    /// The task's storage.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A volume.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
 }
 
 /// A complete bundle, ready for [`super::container::create`].
@@ -33,9 +42,10 @@ pub struct Bundle {
     pub(super) directory: PathBuf,
 }
 
-/// Makes the bundle of a container. Must be called in a private mount namespace; changes the working directory (to
+/// Makes the bundle of the container at a place. Must be called in a private mount namespace; changes the working directory (to
 /// `/`). What an earlier try left is made anew.
-pub fn prepare(container: &ContainerPlan, paths: &ContainerPaths, cgroup: CgroupView) -> Result<Bundle, BundleError> {
+pub fn prepare(task: &TaskPlan, place: usize, disks: Disks, cgroup: CgroupView) -> Result<Bundle, BundleError> {
+    let (container, paths) = (&task.containers[place], &task.container_paths(place));
     directory(&paths.rootfs())?;
     for (index, (_, content)) in container.files.iter().enumerate() {
         let path = paths.file(index);
@@ -47,9 +57,12 @@ pub fn prepare(container: &ContainerPlan, paths: &ContainerPaths, cgroup: Cgroup
     let spec = serde_json::to_vec(&oci_spec(container, paths, cgroup));
     let spec = spec.map_err(|error| BundleError::Write { path: config.clone(), source: error.into() })?;
     write(&config, &spec, 0o600)?;
-    rootfs::mount(&container.rootfs, &paths.upper, &paths.rootfs())?;
+    let storage = Storage::enter(task, disks.own)?;
+    rootfs::mount(&container.rootfs, &storage.upper(&container.name), &paths.rootfs())?;
+    let root = rootfs::repair_directories(&paths.rootfs())?;
+    volumes::mount(task, place, &storage, disks.volumes, &root)?;
     let files = container.files.iter().map(|(destination, _)| destination.as_str());
-    rootfs::repair(&paths.rootfs(), files, &container.process.cwd)?;
+    rootfs::repair_files(&root, files, &container.process.cwd)?;
     Ok(Bundle { directory: paths.run.clone() })
 }
 

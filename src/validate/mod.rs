@@ -7,6 +7,7 @@ mod container_rules;
 mod convert;
 pub mod fields;
 mod json;
+mod mount_path;
 mod names;
 mod network_rules;
 mod order;
@@ -25,7 +26,9 @@ mod task_definition;
 mod task_rules;
 mod valid_container;
 mod value_rules;
+mod volume_rules;
 
+pub use mount_path::mount_path;
 pub use overrides::{Overridden, ParsedOverrides, overridden, parse_overrides};
 pub use parse::{Parsed, parse, parse_bytes};
 pub use problem::{Problem, Severity};

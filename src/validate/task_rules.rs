@@ -8,6 +8,7 @@ use super::order;
 use super::report::{Path, Report, Words};
 use super::sizes;
 use super::support::Target;
+use super::volume_rules;
 use crate::ecs::arn::is_name;
 use crate::ecs::container_definition::ContainerCondition;
 use crate::ecs::task_definition::{Compatibility, NetworkMode, Tag};
@@ -46,6 +47,7 @@ pub(super) fn check(definition: &TaskDefinition, target: Target, report: &mut Re
     cpu_sum(containers, size, report);
     dependencies(containers, report);
     port_names(containers, network_rules::mode(definition), report);
+    volume_rules::check(definition, containers, report);
     size
 }
 

@@ -12,6 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::protocol::Report;
 use super::{Worker, failed};
 use crate::net;
+use crate::runtime::storage;
 use crate::store::records::{LEASES, Lease, PORTS};
 use crate::store::{Commit, Store, Txn};
 
@@ -27,9 +28,11 @@ impl Worker {
             failures.push(failed("ContainerNetworkingError", error.as_ref()));
         }
         let paths = &self.plan.paths;
-        for directory in [paths.state.join("upper"), paths.run.join("c"), paths.libcontainer()] {
+        let storage = storage::remove(&self.plan).into_iter();
+        failures.extend(storage.map(|(path, error)| failed(&removing(&path), &error)));
+        for directory in [paths.run.join("c"), paths.disk_mount(), paths.libcontainer()] {
             if let Err(error) = remove(&directory) {
-                failures.push(failed(&format!("ContainerRuntimeError: remove {}", directory.display()), &error));
+                failures.push(failed(&removing(&directory), &error));
             }
         }
         failures.into_iter().next().unwrap_or(Report::CleanedUp)
@@ -57,6 +60,10 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+fn removing(path: &Path) -> String {
+    format!("ContainerRuntimeError: remove {}", path.display())
 }
 
 /// Takes the lock around what the root's tasks share in the host's network.

@@ -14,14 +14,18 @@ pub mod fetch;
 mod prepare;
 mod start;
 
+use std::cell::RefCell;
 use std::io::{self, BufRead, Write};
 use std::os::fd::OwnedFd;
+use std::panic::resume_unwind;
+use std::thread::{self, JoinHandle};
 
 use nix::sys::stat::Mode;
 
 use self::protocol::{HOST_NETWORK_FD, PLAN_FD, Report, Request};
 use crate::plan::TaskPlan;
 use crate::runtime::cgroup::Cgroups;
+use crate::runtime::disk::{self, DiskError};
 use crate::sys;
 
 /// What a worker works with.
@@ -30,7 +34,11 @@ struct Worker {
     plan: TaskPlan,
     host_network: OwnedFd,
     cgroups: Cgroups,
+    /// The task's own disk, which is opened while the rest is prepared.
+    disk: RefCell<Option<OpeningDisk>>,
 }
+
+type OpeningDisk = JoinHandle<Result<OwnedFd, DiskError>>;
 
 /// Runs a worker until its input ends.
 pub fn run() -> io::Result<()> {
@@ -53,7 +61,7 @@ pub fn run() -> io::Result<()> {
 fn begin() -> Result<Worker, Box<dyn std::error::Error>> {
     let [plan, host_network] = sys::spawn::inherited([PLAN_FD, HOST_NETWORK_FD]);
     let plan = serde_json::from_slice(&sys::spawn::read_whole(&plan)?)?;
-    Ok(Worker { plan, host_network, cgroups: Cgroups::of_host()? })
+    Ok(Worker { plan, host_network, cgroups: Cgroups::of_host()?, disk: RefCell::new(None) })
 }
 
 impl Worker {
@@ -65,6 +73,20 @@ impl Worker {
             Request::Inspect(container) => self.inspect(container),
             Request::CleanUp => self.clean_up(),
         }
+    }
+
+    /// Begins to open the task's disk beside what this thread does: the kernel makes one wait for a loop device, and for
+    /// the mount.
+    fn begin_disk(&self) {
+        let Some(disk) = self.plan.storage.disk.clone() else { return };
+        let opening = thread::Builder::new().spawn(move || disk::open(&disk));
+        self.disk.replace(opening.ok()); // without a thread it is opened when it is needed
+    }
+
+    /// The disk, when its thread has ended.
+    fn opened_disk(&self) -> Result<Option<OwnedFd>, DiskError> {
+        let opening = self.disk.take();
+        opening.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).transpose()
     }
 
     /// Whether the OOM killer struck in the container's own group: a kill that the task's limit caused is counted there too.

@@ -11,6 +11,7 @@ use super::{Worker, failed};
 impl Worker {
     /// The kernel's cgroup lock is slow to get when nobody has had it lately; the network is made meanwhile.
     pub(super) fn prepare(&self) -> Report {
+        self.begin_disk();
         let group = &self.plan.cgroup;
         // An earlier attempt may have left a container half made. It would hold on to the network of that attempt.
         let killed = self.plan.containers.iter().try_for_each(|one| self.cgroups.kill_container(group, &one.name));

@@ -10,6 +10,7 @@ use super::{Worker, failed};
 use crate::plan::ContainerPlan;
 use crate::plan::spec::CgroupView;
 use crate::runtime::cgroup::CpuCap;
+use crate::runtime::storage::Disks;
 use crate::runtime::{bundle, cgroup, container};
 use crate::secrets::{ValuesError, complete};
 use crate::sys::pidfd;
@@ -62,12 +63,14 @@ impl Worker {
             0 => 0, // the group is new
             _ => self.cgroups.oom_kills(&self.plan.cgroup, &plan.name)?.container,
         };
+        // By a thread that has to have ended before what follows, and before the group takes loop devices away.
+        let disks = Disks::open(&self.plan, place, self.opened_disk()?)?;
         // From here on everything that this process makes is in the container's group, and in a mount namespace where
         // libcontainer finds no group to write.
         self.cgroups.join(&self.plan.cgroup, &plan.name)?;
         cgroup::hide()?;
         let view = if self.cgroups.is_v2() { CgroupView::ReadOnly } else { CgroupView::Absent };
-        let bundle = bundle::prepare(plan, &paths, view)?;
+        let bundle = bundle::prepare(&self.plan, place, disks, view)?;
         Ok((container::create(bundle, plan, &paths, &libcontainer, &self.plan.filters)?, cap, oom_kills))
     }
 

@@ -75,6 +75,20 @@ fn a_mount_is_seen_and_removed() {
 }
 
 #[test]
+fn a_loop_device_is_seen_and_removed() {
+    let (directory, leaks) = scratch();
+    let file = directory.path().join("disk");
+    fs::File::create(&file).unwrap().set_len(1 << 20).unwrap();
+    // another test may take the free device that losetup has been told of
+    eventually(Duration::from_secs(5), "a device", || {
+        Command::new("losetup").arg("--find").arg(&file).status().unwrap().success().then_some(())
+    });
+    one_line_with(&leaks, "loop device: /dev/loop");
+    leaks.remove();
+    seen(&leaks, "nothing", <[String]>::is_empty);
+}
+
+#[test]
 fn a_cgroup_is_seen_and_removed() {
     let (directory, leaks) = scratch();
     let name = format!("berth-{}", Layout::below(&directory.path().canonicalize().unwrap()).tag());
@@ -96,6 +110,9 @@ fn files_of_a_task_are_seen() {
     fs::create_dir_all(state.join("upper/web/fs")).unwrap();
     seen(&leaks, "both files", |present| present.len() == 2);
     fs::remove_dir_all(state.join("upper/web")).unwrap();
+    fs::write(state.join("disk"), "").unwrap();
+    one_line_with(&leaks, "file: ");
+    fs::remove_file(state.join("disk")).unwrap();
     fs::create_dir_all(run.join("seccomp")).unwrap();
     symlink("logs", state.join("logs")).unwrap();
     seen(&leaks, "nothing", <[String]>::is_empty);

@@ -28,3 +28,4 @@ mod restart;
 mod task;
 mod values;
 mod why;
+mod volumes;

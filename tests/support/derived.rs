@@ -24,6 +24,14 @@ impl Layer {
         self
     }
 
+    /// A directory of a user's.
+    pub(crate) fn directory(mut self, name: &str, mode: u32, uid: u64) -> Self {
+        let mut header = header(tar::EntryType::Directory, mode);
+        header.set_uid(uid);
+        self.0.append_data(&mut header, name, &[][..]).unwrap();
+        self
+    }
+
     /// A symbolic link.
     pub(crate) fn link(mut self, name: &str, target: &Path) -> Self {
         self.0.append_link(&mut header(tar::EntryType::Symlink, 0o777), name, target).unwrap();

@@ -47,6 +47,7 @@ impl Leaks {
         found.extend(self.links().into_iter().map(|name| format!("link: {name}")));
         let tables = nft::tables().into_iter().filter(|(_, name)| self.network.tables().contains(&name.as_str()));
         found.extend(tables.map(|(family, name)| format!("nftables table: family {family} {name}")));
+        found.extend(self.loop_devices().into_iter().map(|(device, file)| format!("loop device: {device} has {file}")));
         found.extend(self.files().into_iter().map(|path| format!("file: {}", path.display())));
         found
     }
@@ -72,6 +73,10 @@ impl Leaks {
             if let Some(point) = line.split(' ').nth(4) {
                 nix::mount::umount2(point, nix::mount::MntFlags::MNT_DETACH).ok();
             }
+        }
+        for (device, _) in self.loop_devices() {
+            let mut detach = std::process::Command::new("losetup");
+            detach.args(["--detach", &device]).status().ok();
         }
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline && self.cgroups().iter().rev().any(|group| fs::remove_dir(group).is_err()) {
@@ -133,6 +138,17 @@ impl Leaks {
         mounts.lines().filter(|line| line.contains(&*directory)).map(str::to_owned).collect()
     }
 
+    /// Loop devices that have a file of the root, removed or not.
+    fn loop_devices(&self) -> Vec<(String, String)> {
+        let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+        let with_files = devices.filter_map(|device| {
+            let file = fs::read_to_string(device.path().join("loop/backing_file")).ok()?;
+            let name = device.file_name().to_string_lossy().into_owned();
+            file.contains(&*self.directory.to_string_lossy()).then(|| (format!("/dev/{name}"), file.trim().to_owned()))
+        });
+        with_files.collect()
+    }
+
     /// The root's groups in every hierarchy, parents first.
     fn cgroups(&self) -> Vec<PathBuf> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
@@ -165,7 +181,16 @@ impl Leaks {
         let mut found = Vec::new();
         tree(&self.layout.run.join("tasks"), false, &mut found);
         for task in fs::read_dir(self.layout.state.join("tasks")).into_iter().flatten().flatten() {
-            tree(&task.path().join("upper"), false, &mut found);
+            let left = fs::read_dir(task.path()).into_iter().flatten().flatten().map(|entry| entry.path());
+            // only its logs outlive a task
+            for path in left.filter(|path| path.file_name().is_some_and(|name| name != "logs")) {
+                let is_directory = !path.is_symlink() && path.is_dir();
+                if is_directory {
+                    tree(&path, false, &mut found);
+                } else {
+                    found.push(path);
+                }
+            }
         }
         found.extend(berths_in_run().difference(&self.run).cloned());
         found

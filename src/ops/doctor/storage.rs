@@ -16,7 +16,7 @@ const GIB: u64 = 1 << 30;
 
 pub(super) fn checks(layout: &Layout, caller: Caller) -> Vec<Check> {
     let directory = existing(&layout.state);
-    vec![overlay(&directory, caller), room(&layout.state, &directory)]
+    vec![overlay(&directory, caller), limit(), room(&layout.state, &directory)]
 }
 
 /// The nearest directory that is there: the state directory is made by the first task.
@@ -58,6 +58,17 @@ fn try_overlay(directory: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(&base) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => result.and(Err(error)),
         _ => result,
+    }
+}
+
+/// Whether tasks can be held to their ephemeral storage.
+fn limit() -> Check {
+    let name = "ephemeral storage";
+    match crate::ops::storage::lacks() {
+        None => Check::ok(name, "tasks are held to their size, on loop devices"),
+        Some(unheld) => {
+            Check::warn(name, format!("tasks are not held to their size: {}", unheld.reason())).remedy(unheld.remedy())
+        }
     }
 }
 

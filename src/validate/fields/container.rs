@@ -30,8 +30,8 @@ pub const CONTAINER_DEFINITION: &[Field] = &[
         .remark("of two variables with one name the last wins; AWS_REGION and the like are set by berth"),
     yes("environmentFiles", List(&Structure(ENVIRONMENT_FILE)))
         .remark("from a directory that stands for the bucket ([environment-files] in config.toml), or from S3"),
-    no("mountPoints", List(&Structure(MOUNT_POINT))),
-    no("volumesFrom", List(&Structure(&[yes("sourceContainer", Text), yes("readOnly", Boolean)]))),
+    yes("mountPoints", List(&Structure(MOUNT_POINT))),
+    yes("volumesFrom", List(&Structure(&[yes("sourceContainer", Text), yes("readOnly", Boolean)]))),
     yes("linuxParameters", Structure(LINUX_PARAMETERS)),
     yes("secrets", List(&Structure(SECRET)))
         .remark("from `berth secret`, or from AWS ([secrets] in config.toml); the values stand in no record"),
@@ -97,7 +97,7 @@ const LINUX_PARAMETERS: &[Field] = &[
     no("devices", List(&Structure(DEVICE))).off_fargate("Fargate compatible task definitions do not support devices"),
     warn("initProcessEnabled", Boolean, "the container's own first process is process 1"),
     no("sharedMemorySize", Integer).off_fargate("Fargate compatible task definitions do not support sharedMemorySize"),
-    no("tmpfs", List(&Structure(&[must("containerPath", Text), must("size", Integer), yes("mountOptions", TEXTS)]))),
+    yes("tmpfs", List(&Structure(&[must("containerPath", Text), must("size", Integer), yes("mountOptions", TEXTS)]))),
     no("maxSwap", Integer).off_fargate("Fargate compatible task definitions do not support maxSwap"),
     no("swappiness", Integer).off_fargate("Fargate compatible task definitions do not support swappiness"),
 ];

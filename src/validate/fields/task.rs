@@ -20,7 +20,7 @@ pub const TASK_DEFINITION: &[Field] = &[
     must("containerDefinitions", List(&Structure(CONTAINER_DEFINITION)))
         .ruled()
         .remark("1 to 10, at least one of them essential"),
-    no("volumes", List(&Structure(VOLUME))),
+    yes("volumes", List(&Structure(VOLUME))),
     no("placementConstraints", List(&Structure(PLACEMENT_CONSTRAINT)))
         .off_fargate("Fargate compatible task definitions do not support constraints"),
     yes("requiresCompatibilities", List(&Shape::Word(COMPATIBILITIES)))
@@ -33,7 +33,7 @@ pub const TASK_DEFINITION: &[Field] = &[
     yes("proxyConfiguration", Structure(PROXY_CONFIGURATION))
         .remark("APPMESH: TCP connections are redirected by nftables in the task's own namespace"),
     ecs("inferenceAccelerators", List(&Structure(INFERENCE_ACCELERATOR)), "Unsupported field 'inferenceAccelerators'"),
-    warn("ephemeralStorage", Structure(&[must("sizeInGiB", Integer)]), "the size is not held to"),
+    yes("ephemeralStorage", Structure(&[must("sizeInGiB", Integer)])),
     yes("runtimePlatform", Structure(RUNTIME_PLATFORM)).remark("this host's: Linux on X86_64"),
     warn("enableFaultInjection", Boolean, "there are no fault endpoints"),
     no("trustedExecutionConfiguration", Structure(TRUSTED_EXECUTION_CONFIGURATION)),
@@ -93,20 +93,26 @@ const PLACEMENT_CONSTRAINT: &[Field] = &[yes("type", Shape::Word(&[word("memberO
 
 const VOLUME: &[Field] = &[
     yes("name", Text),
-    yes("host", Structure(&[yes("sourcePath", Text)])),
-    no("dockerVolumeConfiguration", Structure(DOCKER_VOLUME)),
-    no("efsVolumeConfiguration", Structure(EFS_VOLUME)),
+    yes("host", Structure(HOST_VOLUME)),
+    yes("dockerVolumeConfiguration", Structure(DOCKER_VOLUME))
+        .off_fargate("Fargate compatible task definitions do not support dockerVolumeConfiguration"),
+    yes("efsVolumeConfiguration", Structure(EFS_VOLUME))
+        .remark("a directory of the host stands for the file system: [efs] in config.toml"),
     no("s3filesVolumeConfiguration", Structure(S3_FILES_VOLUME)),
     no("fsxWindowsFileServerVolumeConfiguration", Structure(FSX_VOLUME)),
-    no("configuredAtLaunch", Boolean),
+    yes("configuredAtLaunch", Boolean).remark("a file of the host, with a file system of the size in it"),
 ];
+
+const HOST_VOLUME: &[Field] = &[yes("sourcePath", Text)
+    .off_fargate("Fargate compatible task definitions do not support sourcePath")
+    .remark("below [volumes] host-paths in config.toml alone")];
 
 const DOCKER_VOLUME: &[Field] = &[
     yes("scope", Shape::Word(&[word("task"), word("shared")])),
     yes("autoprovision", Boolean),
     yes("driver", Text),
-    yes("driverOpts", Map),
-    yes("labels", Map),
+    no("driverOpts", Map),
+    warn("labels", Map, "labels of volumes are kept, and nothing is selected by them"),
 ];
 
 const SWITCH: Shape = Shape::Word(&[word("ENABLED"), word("DISABLED")]);

@@ -87,7 +87,6 @@ fn a_task_is_refused_in_ecs_own_words() {
             "Unsupported field 'inferenceAccelerators'",
         ),
         ("placementConstraints", json!([{}]), "placementConstraints", "do not support constraints"),
-        ("volumes", json!([{"name": "x"}]), "volumes", "volumes is not supported by this version of berth"),
         (
             "proxyConfiguration",
             json!({"containerName": "x"}),
@@ -133,7 +132,6 @@ fn a_container_is_refused_in_ecs_own_words() {
         ("disableNetworking", json!(true), ".disableNetworking", "Disable Networking is not supported on container"),
         ("privileged", json!(true), ".privileged", "Fargate requires that the 'privileged' setting be 'false'"),
         ("dockerSecurityOptions", json!(["a"]), ".dockerSecurityOptions", "do not support dockerSecurityOptions"),
-        ("mountPoints", json!([{"sourceVolume": "x"}]), ".mountPoints", "mountPoints is not supported by this version"),
         (
             "secrets",
             json!([{"name": "a", "valueFrom": "b"}]),
@@ -141,7 +139,6 @@ fn a_container_is_refused_in_ecs_own_words() {
             "you must also specify a value for 'executionRoleArn'",
         ),
         ("secrets", json!([{"name": "a"}]), ".secrets[0].valueFrom", "valueFrom is missing"),
-        ("volumesFrom", json!([{"sourceContainer": "db"}]), ".volumesFrom", "volumesFrom is not supported"),
         ("environmentFiles", json!([{"value": "a", "type": "s3"}]), ".environmentFiles[0].value", "Invalid arn syntax"),
         ("firelensConfiguration", json!({"type": "fluentbit"}), ".firelensConfiguration", "is not supported"),
         ("resourceRequirements", json!([{"type": "GPU"}]), ".resourceRequirements", "is not supported"),
@@ -156,12 +153,6 @@ fn a_container_is_refused_in_ecs_own_words() {
         ("command", json!("echo"), ".command", "expected a list, found the string \"echo\""),
         ("command", json!(["a", null]), ".command[1]", "expected a string, found null"),
         ("portMappings", json!({"containerPort": 80}), ".portMappings", "expected a list, found an object"),
-        (
-            "linuxParameters",
-            json!({"tmpfs": [{"containerPath": "/x", "size": 1}]}),
-            ".linuxParameters.tmpfs",
-            "tmpfs is not",
-        ),
         ("linuxParameters", json!({"maxSwap": 0}), ".linuxParameters.maxSwap", "do not support maxSwap"),
         (
             "linuxParameters",
