@@ -27,5 +27,5 @@ mod recovery;
 mod restart;
 mod task;
 mod values;
-mod why;
 mod volumes;
+mod why;
