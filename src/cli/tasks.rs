@@ -29,7 +29,7 @@ pub(super) fn table(records: &[TaskRecord]) -> Table {
     let mut table = Table::new(["TASK", "DEFINITION", "STATUS", "ADDRESS", "CONTAINERS", "CREATED", "REASON"]);
     for record in records {
         let plan = &record.plan;
-        let status = serde_json::to_value(record.state.last_status).unwrap_or_default();
+        let status = status(record);
         let names: Vec<&str> = plan.containers.iter().map(|container| container.name.as_str()).collect();
         // The address of a stopped task is another one's, or soon will be.
         let address = match record.state.last_status {
@@ -39,7 +39,7 @@ pub(super) fn table(records: &[TaskRecord]) -> Table {
         table.row([
             &format!("{:.12}", plan.id),
             &format!("{}:{}", plan.family, plan.revision),
-            status.as_str().unwrap_or_default(),
+            &status,
             &address,
             &names.join(", "),
             &ago(plan.created_at, now),
@@ -56,6 +56,20 @@ fn addresses(network: &NetworkPlan) -> String {
         (NetworkMode::Host, _) => "host".to_owned(),
         (_, true) => "-".to_owned(),
         (_, false) => all.join(", "),
+    }
+}
+
+/// `RUNNING`, and how it is while it runs, if any of its containers is checked: `RUNNING, UNHEALTHY`.
+fn status(record: &TaskRecord) -> String {
+    let view = record.view();
+    let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let status = word(serde_json::to_value(view.last_status).unwrap_or_default());
+    let checked = record.state.containers.iter().any(|container| container.health.rule.is_some());
+    match view.health_status {
+        Some(health) if checked && record.state.last_status == LastStatus::Running => {
+            format!("{status}, {}", word(serde_json::to_value(health).unwrap_or_default()))
+        }
+        _ => status,
     }
 }
 

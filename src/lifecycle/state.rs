@@ -253,6 +253,14 @@ pub struct TaskState {
     pub version: u64,
 }
 
+/// ECS's longest reason, in characters.
+const LONGEST_REASON: usize = 1024;
+
+/// A reason as long as ECS takes it.
+pub(super) fn clipped(reason: &str) -> String {
+    reason.chars().take(LONGEST_REASON).collect()
+}
+
 impl TaskState {
     /// The state of a task that has just been committed. Its images were asked for when it was created, and were there, or
     /// given up, at `pulled_at`.
@@ -279,7 +287,8 @@ impl TaskState {
 
     /// Makes it the state of a task that stopped before anything of it was made: an image could not be had (that of the
     /// container at this place), or the task could not be given a supervisor.
-    pub fn never_start(&mut self, reason: String, container: Option<usize>, now: Timestamp) {
+    pub fn never_start(&mut self, reason: &str, container: Option<usize>, now: Timestamp) {
+        let reason = clipped(reason);
         for (place, state) in self.containers.iter_mut().enumerate() {
             state.phase = ContainerPhase::Stopped;
             state.reason = Some(&reason).filter(|_| container == Some(place)).cloned();

@@ -4,12 +4,11 @@ use super::health::{Checked, Probe};
 use super::order::{Standing, standing};
 use super::state::{
     Container, ContainerPhase, Exit, LastStatus, Now, OutOfMemory, Preparation, Stop, StopCode, TaskState, Timestamp,
+    clipped,
 };
 
 /// SIGKILL, the same number on every architecture.
 const SIGKILL: i32 = 9;
-/// ECS's longest reason.
-const LONGEST_REASON: usize = 1024;
 /// How long a failed removal rests before it is tried again, in milliseconds.
 const RETRY: u64 = 1000;
 
@@ -219,10 +218,6 @@ fn hurry(task: &mut TaskState, grace: u64, now: Now) {
             *at = (*at).min(now.boot + grace);
         }
     }
-}
-
-fn clipped(reason: &str) -> String {
-    reason.chars().take(LONGEST_REASON).collect()
 }
 
 fn finish(task: &mut TaskState, now: Timestamp, actions: &mut Vec<Action>) {

@@ -87,7 +87,7 @@ fn containers_start_in_the_order_of_their_dependencies() {
 #[test]
 fn a_task_that_never_starts_is_over_at_once_and_names_the_container() {
     let mut task = pair();
-    task.never_start("CannotPullContainerError: no".to_owned(), Some(WEB), at(3).wall);
+    task.never_start("CannotPullContainerError: no", Some(WEB), at(3).wall);
     assert_eq!((task.last_status, task.is_empty(), task.version), (LastStatus::Stopped, true, 2));
     assert_eq!((task.containers[DB].reason.as_deref(), task.times.stopped_at), (None, Some(at(3).wall)));
     assert_eq!(task.containers[WEB].reason.as_deref(), Some("CannotPullContainerError: no"));

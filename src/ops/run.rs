@@ -142,7 +142,7 @@ impl Engine {
             let revision = self.revision(definitions.registered)?;
             let plan = plan_unstarted(definitions.applied, revision.number, &place, names.clone());
             let mut state = state(&plan);
-            state.never_start(missing.reason.clone(), missing.container, Timestamp(names.pulled_at));
+            state.never_start(&missing.reason, missing.container, Timestamp(names.pulled_at));
             if let Some(record) = self.commit(definitions.registered, plan, state, &revision, Txn::default())? {
                 return Ok(record);
             }
@@ -213,7 +213,7 @@ impl Engine {
     /// have: another one takes the task up. The values are written when the task is on record, lest they lie about.
     fn launch(&mut self, waiting: Waiting, record: TaskRecord, values: &TaskValues) -> Result<TaskRecord, OpsError> {
         if let Err(error) = values.write(&record.plan.paths) {
-            self.give_up(record, shortened(&format!("ResourceInitializationError: {}", chain(&error))))?;
+            self.give_up(record, &shortened(&format!("ResourceInitializationError: {}", chain(&error))))?;
             return Err(error.into());
         }
         let launched = match waiting.launch(&record.plan) {
@@ -226,12 +226,12 @@ impl Engine {
             Err(source) => source,
         };
         let task = record.plan.id.clone();
-        self.give_up(record, format!("ContainerRuntimeError: {source}"))?;
+        self.give_up(record, &format!("ContainerRuntimeError: {source}"))?;
         Err(OpsError::Launch { task, source })
     }
 
     /// Makes the record that of a task which stopped before anything of it was made.
-    fn give_up(&mut self, record: TaskRecord, reason: String) -> Result<(), OpsError> {
+    fn give_up(&mut self, record: TaskRecord, reason: &str) -> Result<(), OpsError> {
         let mut state = record.state;
         state.never_start(reason, None, Timestamp(time::wall_ns() / 1_000_000));
         let txn = Txn::default().put(record.plan.status_key(), &state);

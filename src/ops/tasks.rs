@@ -187,7 +187,12 @@ impl Engine {
 
     /// Asks a task to stop and returns at once; asking again changes nothing.
     pub fn stop(&mut self, plan: &TaskPlan, reason: &str) -> Result<(), OpsError> {
-        let desired = Desired { stop: reason.to_owned(), code: StopCode::UserInitiated, grace: None };
+        self.stop_by(plan, StopCode::UserInitiated, reason)
+    }
+
+    /// The same on behalf of a service.
+    pub fn stop_by(&mut self, plan: &TaskPlan, code: StopCode, reason: &str) -> Result<(), OpsError> {
+        let desired = Desired { stop: reason.to_owned(), code, grace: None };
         let txn = Txn::default().require_absent(plan.desired_key()).put(plan.desired_key(), &desired);
         self.want(plan, &txn)
     }

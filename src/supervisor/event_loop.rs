@@ -224,10 +224,10 @@ impl<'a> Loop<'a> {
     fn wait(&self) -> io::Result<Vec<Source>> {
         let (sources, mut fds) = self.sources();
         let timeout = self.timeout();
-        let mut ready = poll(&mut fds, timeout.map_or(PollTimeout::from(IDLE as u16), short))?;
-        if ready == 0 && timeout.is_none() {
+        let mut ready = poll(&mut fds, short(timeout.map_or(IDLE, |left| left.min(IDLE))))?;
+        if ready == 0 && timeout.is_none_or(|left| left > IDLE) {
             spawn::trim_memory();
-            ready = poll(&mut fds, PollTimeout::NONE)?;
+            ready = poll(&mut fds, timeout.map_or(PollTimeout::NONE, |left| short(left - IDLE)))?;
         }
         if ready == 0 {
             return Ok(Vec::new());

@@ -98,5 +98,7 @@ fn poor_health_is_told_with_what_the_check_wrote() {
     {
         assert!(text.contains(words), "{words:?} in {text}");
     }
+    let list = root.berth(["--format", "table", "ps"]).ok();
+    assert!(list.contains("RUNNING, UNHEALTHY"), "{list}");
     root.stop(&started);
 }
