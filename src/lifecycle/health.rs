@@ -99,7 +99,7 @@ impl Health {
     }
 
     /// Takes the outcome of a check into account.
-    pub(super) fn checked(&mut self, began: u64, checked: Checked, now: Now) {
+    pub(super) fn checked(&mut self, began: u64, mut checked: Checked, now: Now) {
         let Some(rule) = self.rule else { return };
         self.probe = Probe::At(now.boot + rule.interval);
         if checked.end == CheckEnd::Exited(0) {
@@ -111,7 +111,10 @@ impl Health {
         if !graced {
             self.failures = (self.failures + 1).min(rule.retries);
         }
-        self.last_failure = Some((now.wall, clipped(checked)));
+        if let Some((end, _)) = checked.output.char_indices().nth(LONGEST_OUTPUT) {
+            checked.output.truncate(end);
+        }
+        self.last_failure = Some((now.wall, checked));
         if self.failures >= rule.retries {
             self.turn(HealthStatus::Unhealthy, now);
         }
@@ -123,10 +126,6 @@ impl Health {
             self.since = Some(now.wall);
         }
     }
-}
-
-fn clipped(checked: Checked) -> Checked {
-    Checked { output: checked.output.chars().take(LONGEST_OUTPUT).collect(), ..checked }
 }
 
 impl TaskState {
