@@ -13,6 +13,7 @@ pub(super) use self::image::is_proxy;
 pub use self::image::{ImageSettings, PullBehavior};
 pub use self::storage::{EfsConfig, StorageConfig, StorageLimit, VolumesConfig};
 pub use self::values::{EnvironmentFileSettings, SecretSettings, Source};
+use crate::plan::grants::Grants;
 use crate::plan::{Cidr, LogPlan};
 
 mod aws;
@@ -52,6 +53,8 @@ pub struct Config {
     pub volumes: VolumesConfig,
     /// Directories that stand for EFS file systems, by their ids.
     pub efs: BTreeMap<String, EfsConfig>,
+    /// What definitions for container instances may have of the host.
+    pub instance: Grants,
 }
 
 /// `[vpc]`
@@ -118,6 +121,7 @@ impl Default for Config {
             storage: StorageConfig::default(),
             volumes: VolumesConfig::default(),
             efs: BTreeMap::new(),
+            instance: Grants::default(),
         }
     }
 }

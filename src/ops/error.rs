@@ -88,6 +88,9 @@ pub enum OpsError {
         /// Why not, and where.
         problems: Vec<Problem>,
     },
+    /// The host's configuration does not give what the definition wants.
+    #[error(transparent)]
+    NotGranted(#[from] crate::plan::grants::NotGranted),
     /// Every address of every subnet is leased.
     #[error("no address is free in the subnets {subnets}: stop a task, or configure larger subnets")]
     NoAddress {

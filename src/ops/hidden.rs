@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use nix::unistd::Pid;
+
+use crate::runtime::init;
 use crate::supervisor::launch::{self, Beginning};
 use crate::worker;
 
@@ -17,15 +20,13 @@ pub fn hidden_command() -> Option<ExitCode> {
         }
         worker::protocol::COMMAND => worker::run(),
         worker::fetch::COMMAND => worker::fetch::run(),
-        worker::exec::COMMAND => {
-            return Some(match worker::exec::run() {
-                Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
-                Err(error) => {
-                    eprintln!("error: {error}");
-                    ExitCode::FAILURE
-                }
-            });
+        worker::terminal::COMMAND => worker::terminal::run(),
+        worker::exec::COMMAND => return Some(code(worker::exec::run().map_err(|error| error.to_string()))),
+        init::COMMAND => {
+            let program = args.next()?.to_str()?.parse().ok()?;
+            return Some(code(init::run(Some(Pid::from_raw(program))).map_err(|error| error.to_string())));
         }
+        init::PAUSE => return Some(code(init::run(None).map_err(|error| error.to_string()))),
         _ => return None,
     };
     Some(match result {
@@ -35,4 +36,15 @@ pub fn hidden_command() -> Option<ExitCode> {
             ExitCode::FAILURE
         }
     })
+}
+
+/// The code of another program, passed on.
+fn code(result: Result<i32, String>) -> ExitCode {
+    match result {
+        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod hidden;
 mod images;
 mod login;
 mod logs;
+mod platform;
 mod provide;
 mod pull;
 mod registries;

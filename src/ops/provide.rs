@@ -7,10 +7,11 @@ use std::sync::mpsc;
 
 use super::config::PullBehavior;
 use super::pull::{PullError, Puller};
-use super::{Engine, OpsError, RunOptions};
+use super::{Engine, OpsError, RunOptions, platform};
 use crate::ecs::{ContainerDefinition, TaskDefinition};
 use crate::image::{Image, ImageReference, ImageStore, Origin, Progress, Using};
 use crate::lifecycle::Timestamp;
+use crate::plan::grants;
 use crate::plan::make::ImageFacts;
 use crate::secrets::TaskValues;
 use crate::sys::time;
@@ -69,8 +70,16 @@ impl Engine {
         options: &RunOptions,
         progress: &mut dyn FnMut(&ImageReference, Progress),
     ) -> Result<TaskImages, OpsError> {
+        if let Some(missing) = grants::missing(definition.definition(), &self.config.instance) {
+            return Err(missing.into());
+        }
         let started_at = now();
         let definition = options.applied(definition)?;
+        if let Some(reason) = platform::foreign(definition.definition()) {
+            let missing = Missing { container: Some(0), reason };
+            let values = TaskValues::default();
+            return Ok(TaskImages { started_at, stopped_at: started_at, values, outcome: Err(missing) });
+        }
         let references = references(definition.definition(), options)?;
         // As in ECS, nothing is pulled for a task whose values cannot be had.
         let values = match self.values(definition.definition()) {

@@ -1,9 +1,11 @@
 //! What one container is made of, as data: its root file system, its process, its limits, its log.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::isolation::Isolation;
 use super::volume::MountPlan;
 use crate::ecs::container_definition::ContainerDependency;
 
@@ -16,6 +18,8 @@ pub struct TaskLimits {
     pub cpu_shares: Option<u32>,
     /// A hard limit in bytes, without swap.
     pub memory: Option<u64>,
+    /// Swap in bytes beside it.
+    pub swap: u64,
 }
 
 /// One container's limits within its task.
@@ -29,6 +33,10 @@ pub struct ContainerLimits {
     pub memory_reservation: Option<u64>,
     /// How many processes and threads it may have.
     pub pids: u32,
+    /// Swap in bytes beside the hard limit.
+    pub swap: u64,
+    /// How willingly its memory is swapped out, 0 to 100; absent: as the host has it.
+    pub swappiness: Option<u8>,
 }
 
 /// The control groups of a task: `/berth-TAG/TASK` and one group per container below it, in every hierarchy.
@@ -68,7 +76,7 @@ pub struct ProcessPlan {
     pub gid: u32,
     /// The supplementary groups, complete.
     pub groups: Vec<u32>,
-    /// The capabilities, `CAP_CHOWN` ...: the bounding set, and for uid 0 the permitted and effective ones as well.
+    /// The capabilities, `CAP_CHOWN` ..., or `CAP_ALL`: the bounding set, and for uid 0 the permitted and effective ones as well.
     /// Inheritable and ambient sets stay empty.
     pub capabilities: Vec<String>,
     /// The resource limits.
@@ -166,6 +174,10 @@ pub struct ContainerPlan {
     pub rootfs: RootfsPlan,
     /// Its limits.
     pub limits: ContainerLimits,
+    /// What else it is shut off from, and what not.
+    pub isolation: Isolation,
+    /// `dockerLabels`, and the ECS agent's own.
+    pub labels: BTreeMap<String, String>,
     /// Its log.
     pub log: LogPlan,
     /// The task's host name, `ip-172-31-0-10.ec2.internal`.

@@ -1,6 +1,8 @@
 //! Making the plan: a valid definition, the facts of its images, and what was chosen from the world, put together. Pure; called
 //! by `ops` for each task, again if the world moved before it was committed.
 
+use std::collections::BTreeMap;
+
 use super::connect::{self, Connection, Identity};
 use super::environment::{environment, has_values};
 pub use super::facts::ImageFacts;
@@ -9,9 +11,10 @@ use super::user::{UserError, resolve};
 use super::volume::{MountPlan, StoragePlan};
 use super::volumes::{StorageSettings, VolumeError, storage};
 use super::{
-    CgroupPlan, ContainerLimits, ContainerPlan, Layout, LogPlan, PrivateEnvironment, ProcessPlan, Rlimit, RootNetwork,
-    RootfsPlan, TaskLimits, TaskPlan,
+    CgroupPlan, ContainerLimits, ContainerPlan, Layout, LogPlan, PrivateEnvironment, ProcessPlan, RootNetwork,
+    RootfsPlan, TaskLimits, TaskPlan, isolation, rights,
 };
+use crate::ecs::arn::Owner;
 use crate::ecs::{ContainerDefinition, LaunchType, TaskDefinition, TaskOverride};
 use crate::validate::ValidTaskDefinition;
 
@@ -120,7 +123,11 @@ pub fn plan(
         let identity = connect::identity(definition.definition(), index, place, &names);
         let process = process(container, image, place, &identity.hostname)?;
         let ids = (names.task.as_str(), names.containers[index].as_str());
-        Ok(with_mounts(plan_container(container, image, process, place, ids, identity), mounts))
+        let mut planned = with_mounts(plan_container(container, image, process, place, ids, identity), mounts);
+        planned.isolation = isolation::isolation(container, definition.definition());
+        isolation::add_term(&mut planned);
+        planned.labels = labels(container, definition, revision, place, &names.task);
+        Ok(planned)
     });
     let containers = containers.collect::<Result<Vec<_>, PlanError>>()?;
     Ok(TaskPlan { storage, ..plan_task(definition, revision, containers, place, names) })
@@ -196,6 +203,7 @@ fn task_limits(definition: &ValidTaskDefinition, containers: &[ContainerPlan]) -
         cpu_units,
         cpu_shares: cpu_units.is_none().then_some(shares),
         memory: definition.memory_mib().map(|mib| u64::from(mib) << 20),
+        swap: containers.iter().map(|container| container.limits.swap).sum(),
     }
 }
 
@@ -229,6 +237,8 @@ fn plan_container(
             readonly: container.readonly_root_filesystem.unwrap_or(false),
         },
         limits: limits(container, place),
+        isolation: isolation::Isolation::default(),
+        labels: BTreeMap::new(),
         log: place.log.clone(),
         files: identity.files,
         hostname: identity.hostname,
@@ -252,7 +262,26 @@ fn limits(container: &ContainerDefinition, place: &Place) -> ContainerLimits {
         memory: bytes(container.memory),
         memory_reservation: bytes(container.memory_reservation),
         pids: place.pids,
+        swap: isolation::swap(container),
+        swappiness: isolation::swappiness(container),
     }
+}
+
+fn labels(
+    container: &ContainerDefinition,
+    definition: &ValidTaskDefinition,
+    revision: u32,
+    place: &Place,
+    task: &str,
+) -> BTreeMap<String, String> {
+    let owner = Owner { region: place.region.to_owned(), account: place.account.to_owned() };
+    // Fargate's agent knows the cluster by its ARN, that of an instance by its name.
+    let cluster = match definition.is_fargate() {
+        true => owner.cluster(place.cluster).to_string(),
+        false => place.cluster.to_owned(),
+    };
+    let arn = owner.task(place.cluster, task).to_string();
+    isolation::labels(container, definition.family(), revision, &cluster, &arn)
 }
 
 fn process(
@@ -278,10 +307,10 @@ fn process(
         uid: user.uid,
         gid: user.gid,
         groups: user.groups,
-        capabilities: capabilities(container),
-        rlimits: rlimits(container, place.open_files),
-        no_new_privileges: false,
-        seccomp: true,
+        capabilities: rights::capabilities(container),
+        rlimits: rights::rlimits(container, place.open_files),
+        no_new_privileges: rights::no_new_privileges(container),
+        seccomp: container.privileged != Some(true),
         oom_score_adj: 0,
         private: has_values(container).then_some(PrivateEnvironment { fixed }),
     })
@@ -302,34 +331,6 @@ fn args(container: &ContainerDefinition, image: &ImageFacts) -> Result<Vec<Strin
         return Err(PlanError::NoCommand { container: container.name.clone(), image: container.image.clone() });
     }
     Ok(args)
-}
-
-fn capabilities(container: &ContainerDefinition) -> Vec<String> {
-    let asked = container.linux_parameters.as_ref().and_then(|linux| linux.capabilities.as_ref());
-    let long = |name: &String| {
-        let name = name.to_ascii_uppercase();
-        if name.starts_with("CAP_") { name } else { format!("CAP_{name}") }
-    };
-    let dropped: Vec<String> = asked.iter().flat_map(|asked| asked.drop.iter().flatten()).map(long).collect();
-    let added = asked.iter().flat_map(|asked| asked.add.iter().flatten()).map(long);
-    let keep = |name: &String| !dropped.iter().any(|other| other == "CAP_ALL" || other == name);
-    let mut all: Vec<String> =
-        super::spec::DEFAULT_CAPABILITIES.iter().map(|name| (*name).to_owned()).filter(keep).chain(added).collect();
-    all.sort();
-    all.dedup();
-    all
-}
-
-/// The definition's, over the default open-files limit and no core dumps: a core pattern of the host is not the container's
-/// to use.
-fn rlimits(container: &ContainerDefinition, open_files: i64) -> Vec<Rlimit> {
-    let limit = |name: &str, value| Rlimit { name: name.to_owned(), soft: value, hard: value };
-    let mut all = vec![limit("nofile", open_files), limit("core", 0)];
-    for ulimit in container.ulimits.iter().flatten() {
-        all.retain(|known| known.name != ulimit.name);
-        all.push(Rlimit { name: ulimit.name.clone(), soft: ulimit.soft_limit.into(), hard: ulimit.hard_limit.into() });
-    }
-    all
 }
 
 #[cfg(test)]

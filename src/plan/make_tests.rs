@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::ecs::container_definition::KeyValuePair;
-use crate::ecs::linux::{KernelCapabilities, LinuxParameters, Ulimit};
 use crate::plan::vpc::Vpc;
 
 fn image() -> ImageFacts {
@@ -35,30 +34,6 @@ fn an_entry_point_of_the_definition_drops_the_images_command() {
 fn stop_signals_are_names_or_numbers() {
     let signals = ["SIGQUIT", "quit", "3", "", "SIGNONE", "0", "65"].map(stop_signal);
     assert_eq!(signals, [3, 3, 3, 15, 15, 15, 15]);
-}
-
-#[test]
-fn capabilities_are_dockers_less_the_dropped_ones() {
-    let with = |add: &[&str], drop: &[&str]| {
-        let capabilities = Some(KernelCapabilities { add: strings(add), drop: strings(drop) });
-        capabilities_of(LinuxParameters { capabilities, ..LinuxParameters::default() })
-    };
-    assert_eq!(with(&[], &[]).len(), 14);
-    assert_eq!(with(&["SYS_PTRACE"], &["ALL"]), ["CAP_SYS_PTRACE"]);
-    assert!(!with(&[], &["net_raw"]).contains(&"CAP_NET_RAW".to_owned()));
-}
-
-fn capabilities_of(linux: LinuxParameters) -> Vec<String> {
-    capabilities(&ContainerDefinition { linux_parameters: Some(linux), ..ContainerDefinition::default() })
-}
-
-#[test]
-fn a_limit_of_the_definition_takes_the_place_of_the_default() {
-    let ulimits = Some(vec![Ulimit { name: "nofile".to_owned(), soft_limit: 10, hard_limit: 20 }]);
-    let limits = rlimits(&ContainerDefinition { ulimits, ..ContainerDefinition::default() }, OPEN_FILES);
-    let open_files = limits.iter().find(|limit| limit.name == "nofile").unwrap();
-    assert_eq!((open_files.soft, open_files.hard), (10, 20));
-    assert_eq!(limits.len(), 2);
 }
 
 fn place<'a>(layout: &'a Layout, vpc: &'a Vpc) -> Place<'a> {

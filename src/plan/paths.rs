@@ -118,6 +118,11 @@ impl TaskPaths {
         self.run.join("values.json")
     }
 
+    /// Pid and start time of the task's pause process.
+    pub fn pause_file(&self) -> PathBuf {
+        self.run.join("pause.json")
+    }
+
     /// libcontainer's state directory, a cache.
     pub fn libcontainer(&self) -> PathBuf {
         self.run.join("lc")
@@ -159,6 +164,11 @@ pub struct ContainerPaths {
 }
 
 impl ContainerPaths {
+    /// The FIFO behind the standard input of a container that waits for input.
+    pub fn stdin(&self) -> PathBuf {
+        self.run.join("stdin")
+    }
+
     /// The FIFO behind the container's standard output.
     pub fn stdout(&self) -> PathBuf {
         self.run.join("stdout")
@@ -167,6 +177,11 @@ impl ContainerPaths {
     /// The FIFO behind the container's standard error.
     pub fn stderr(&self) -> PathBuf {
         self.run.join("stderr")
+    }
+
+    /// Pid and start time of the process that carries the container's terminal.
+    pub fn terminal_file(&self) -> PathBuf {
+        self.run.join("terminal.json")
     }
 
     /// Pid and start time of the container's init, written before it may run.

@@ -4,13 +4,14 @@
 //! all capabilities; who it becomes (user, groups, capabilities, limits, filter, environment) is the matter of
 //! `runtime::process`, which init and exec share. So nothing of that stands here, nor do the cgroups, which are ours.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
     Linux, LinuxBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, Mount, MountBuilder, Process,
     ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
+use super::isolation::{IpcNamespace, Isolation, PidNamespace};
 use super::{ContainerPaths, ContainerPlan};
 
 /// The capabilities of a container that asks for no others: Docker's fourteen.
@@ -45,18 +46,32 @@ pub enum CgroupView {
     ReadOnly,
 }
 
+/// What a container finds on its host; the choice of who makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surroundings {
+    /// What it sees of the control groups.
+    pub cgroup: CgroupView,
+    /// The process namespace that it joins, as a path, where that is not its own.
+    pub pid: Option<PathBuf>,
+    /// The directory that it has for `/dev/shm`, where that is not its own.
+    pub shm: Option<PathBuf>,
+}
+
 /// A mount of a kernel file system: where, which kind, its options.
 type KernelMount = (&'static str, &'static str, &'static [&'static str]);
 
 /// Docker's default mounts, in its order.
-const MOUNTS: [KernelMount; 6] = [
+const MOUNTS: [KernelMount; 5] = [
     ("/proc", "proc", &["nosuid", "noexec", "nodev"]),
     ("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
     ("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
     ("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
     ("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
-    ("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
 ];
+
+/// And the sixth, whose size can be chosen.
+const SHM: &str = "/dev/shm";
+const SHM_OPTIONS: [&str; 4] = ["nosuid", "noexec", "nodev", "mode=1777"];
 
 /// By its own type, and not as `cgroup`: for that libcontainer asks the host's `/sys/fs/cgroup` what to mount, which
 /// our workers hide.
@@ -81,46 +96,58 @@ const MASKED: [&str; 12] = [
 /// Docker's read-only paths.
 const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// The network namespace is missing: a worker already stands in the task's.
-const NAMESPACES: [LinuxNamespaceType; 5] = [
-    LinuxNamespaceType::Pid,
-    LinuxNamespaceType::Ipc,
-    LinuxNamespaceType::Uts,
-    LinuxNamespaceType::Mount,
-    LinuxNamespaceType::Cgroup,
-];
+/// The namespaces of network and IPC are missing: a worker already stands in those. That of the processes is added where the
+/// container is not to see the host's.
+const NAMESPACES: [LinuxNamespaceType; 3] =
+    [LinuxNamespaceType::Uts, LinuxNamespaceType::Mount, LinuxNamespaceType::Cgroup];
 
 const COMPLETE: &str = "no field of it has a rule that could fail";
 
 /// The specification that libcontainer gets.
-pub fn oci_spec(container: &ContainerPlan, paths: &ContainerPaths, cgroup: CgroupView) -> Spec {
+pub fn oci_spec(container: &ContainerPlan, paths: &ContainerPaths, around: &Surroundings) -> Spec {
     let root = RootBuilder::default().path(paths.rootfs()).readonly(container.rootfs.readonly);
     SpecBuilder::default()
         .version("1.2.0")
         .root(root.build().expect(COMPLETE))
-        .mounts(mounts(container, paths, cgroup))
+        .mounts(mounts(container, paths, around))
         .process(process(container))
         .hostname(&container.hostname)
-        .linux(linux())
+        .linux(linux(&container.isolation, around))
         .build()
         .expect(COMPLETE)
 }
 
-fn mounts(container: &ContainerPlan, paths: &ContainerPaths, cgroup: CgroupView) -> Vec<Mount> {
-    let cgroup = match cgroup {
+fn mounts(container: &ContainerPlan, paths: &ContainerPaths, around: &Surroundings) -> Vec<Mount> {
+    let cgroup = match around.cgroup {
         CgroupView::Absent => None,
         CgroupView::ReadOnly => Some(CGROUP_MOUNT),
     };
-    let kernel = MOUNTS
-        .into_iter()
-        .chain(cgroup)
-        .map(|(destination, kind, options)| mount(destination, kind, Path::new(kind), options.iter().copied()));
+    let privileged = container.isolation.privileged;
+    let kernel = MOUNTS.into_iter().chain(cgroup).map(|(destination, kind, options)| {
+        let options = options.iter().copied().filter(|option| !(privileged && *option == "ro"));
+        mount(destination, kind, Path::new(kind), options)
+    });
+    let kernel = kernel.chain(shm(&container.isolation, around));
     // As in Docker, our files can be written to, unless nothing can.
     let access = if container.rootfs.readonly { "ro" } else { "rw" };
     let files = container.files.iter().enumerate().map(|(index, (destination, _))| {
         mount(destination, "bind", &paths.file(index), ["bind", "nosuid", "nodev", "noexec", access])
     });
     kernel.chain(files).collect()
+}
+
+/// `/dev/shm`: a tmpfs of the container's own, somebody else's directory, or nothing.
+fn shm(isolation: &Isolation, around: &Surroundings) -> Option<Mount> {
+    match (isolation.ipc, &around.shm) {
+        (IpcNamespace::OwnWithoutShm, _) => None,
+        (IpcNamespace::Task | IpcNamespace::Host, Some(directory)) => {
+            Some(mount(SHM, "bind", directory, ["bind", "nosuid", "noexec", "nodev"]))
+        }
+        (IpcNamespace::Own | IpcNamespace::Task | IpcNamespace::Host, _) => {
+            let size = format!("size={}k", isolation.shm >> 10);
+            Some(mount(SHM, "tmpfs", Path::new("shm"), SHM_OPTIONS.into_iter().chain([size.as_str()])))
+        }
+    }
 }
 
 fn mount<'a>(destination: &str, kind: &str, source: &Path, options: impl IntoIterator<Item = &'a str>) -> Mount {
@@ -152,11 +179,24 @@ fn process(container: &ContainerPlan) -> Process {
     process
 }
 
-fn linux() -> Linux {
+fn linux(isolation: &Isolation, around: &Surroundings) -> Linux {
+    let kept = |paths: &[&str]| match isolation.privileged {
+        true => Vec::new(),
+        false => paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>(),
+    };
+    let mut namespaces = NAMESPACES.map(namespace).to_vec();
+    match (isolation.pid, &around.pid) {
+        (PidNamespace::Host, _) => {}
+        (PidNamespace::Own | PidNamespace::Task, path) => {
+            let mut own = namespace(LinuxNamespaceType::Pid);
+            own.set_path(path.clone());
+            namespaces.push(own);
+        }
+    }
     LinuxBuilder::default()
-        .namespaces(NAMESPACES.map(namespace).to_vec())
-        .masked_paths(MASKED.map(str::to_owned).to_vec())
-        .readonly_paths(READONLY.map(str::to_owned).to_vec())
+        .namespaces(namespaces)
+        .masked_paths(kept(&MASKED))
+        .readonly_paths(kept(&READONLY))
         .build()
         .map(without_resources)
         .expect(COMPLETE)
@@ -173,82 +213,5 @@ fn namespace(kind: LinuxNamespaceType) -> LinuxNamespace {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::{Layout, ProcessPlan, RootfsPlan};
-
-    fn container() -> ContainerPlan {
-        ContainerPlan {
-            name: "web".into(),
-            runtime_id: "0123456789abcdef0123456789abcdef-0123456789".into(),
-            process: ProcessPlan {
-                args: vec!["nginx".into()],
-                env: vec![("PATH".into(), "/bin".into()), ("HOME".into(), "/root".into()), ("KEY".into(), "k".into())],
-                cwd: "/srv".into(),
-                uid: 1000,
-                gid: 1000,
-                groups: Vec::new(),
-                capabilities: DEFAULT_CAPABILITIES.map(str::to_owned).to_vec(),
-                rlimits: Vec::new(),
-                no_new_privileges: false,
-                seccomp: true,
-                oom_score_adj: 0,
-                private: None,
-            },
-            rootfs: RootfsPlan { layers: vec!["/layers/a".into()], readonly: true },
-            hostname: "ip-172-31-0-10.ec2.internal".into(),
-            files: vec![("/etc/hosts".into(), String::new())],
-            ..ContainerPlan::default()
-        }
-    }
-
-    fn spec(container: &ContainerPlan, cgroup: CgroupView) -> Spec {
-        oci_spec(container, &Layout::system().task("t").container("web"), cgroup)
-    }
-
-    #[test]
-    fn the_process_keeps_root_and_all_capabilities_for_the_set_up() {
-        let spec = spec(&container(), CgroupView::Absent);
-        let process = spec.process().as_ref().unwrap();
-        assert_eq!((process.user().uid(), process.user().gid()), (0, 0));
-        assert_eq!((process.capabilities(), process.rlimits()), (&None, &None));
-        assert_eq!(process.no_new_privileges(), None);
-    }
-
-    #[test]
-    fn home_is_given_and_no_other_variable() {
-        let spec = spec(&container(), CgroupView::Absent);
-        assert_eq!(spec.process().as_ref().unwrap().env().as_deref(), Some(&["HOME=/root".to_owned()][..]));
-    }
-
-    #[test]
-    fn nothing_asks_libcontainer_for_a_cgroup_or_a_filter() {
-        let spec = spec(&container(), CgroupView::Absent);
-        let linux = spec.linux().as_ref().unwrap();
-        assert!(linux.resources().is_none() && linux.cgroups_path().is_none() && linux.seccomp().is_none());
-        let kinds: Vec<_> = linux.namespaces().iter().flatten().map(LinuxNamespace::typ).collect();
-        assert!(!kinds.contains(&LinuxNamespaceType::Network) && !kinds.contains(&LinuxNamespaceType::User));
-    }
-
-    #[test]
-    fn control_groups_are_seen_on_v2_only_and_read_only() {
-        let cgroups = |spec: Spec| {
-            let mounts = spec.mounts().clone().unwrap_or_default();
-            mounts.into_iter().filter(|mount| mount.destination().starts_with("/sys/fs")).collect::<Vec<_>>()
-        };
-        assert!(cgroups(spec(&container(), CgroupView::Absent)).is_empty());
-        let mounts = cgroups(spec(&container(), CgroupView::ReadOnly));
-        assert_eq!(mounts.len(), 1);
-        assert!(mounts[0].options().iter().flatten().any(|option| option == "ro"));
-    }
-
-    #[test]
-    fn our_files_are_bound_after_all_else_and_read_only_with_the_root() {
-        let spec = spec(&container(), CgroupView::ReadOnly);
-        let last = spec.mounts().as_ref().unwrap().last().unwrap().clone();
-        assert_eq!(last.destination(), Path::new("/etc/hosts"));
-        assert_eq!(last.source().as_deref(), Some(Path::new("/run/berth/tasks/t/c/web/files/0")));
-        assert!(last.options().iter().flatten().any(|option| option == "ro"));
-        assert_eq!(spec.root().as_ref().unwrap().readonly(), Some(true));
-    }
-}
+#[path = "spec_tests.rs"]
+mod tests;

@@ -40,13 +40,13 @@ pub fn resolve(user: &str, passwd: &str, group: &str) -> Result<User, UserError>
         None => (user, None),
     };
     let user = if user.is_empty() { "0" } else { user };
-    let entry = match user.parse::<u32>() {
-        Ok(uid) => passwd_entries(passwd).find(|entry| entry.uid == uid),
-        Err(_) => passwd_entries(passwd).find(|entry| entry.name == user),
+    let entry = match id(user) {
+        Some(uid) => passwd_entries(passwd).find(|entry| entry.uid == uid),
+        None => passwd_entries(passwd).find(|entry| entry.name == user),
     };
     let uid = match &entry {
         Some(entry) => entry.uid,
-        None => user.parse().map_err(|_| UserError::User(user.to_owned()))?,
+        None => id(user).ok_or_else(|| UserError::User(user.to_owned()))?,
     };
     let (gid, groups) = match explicit_group {
         Some(name) => (gid_of(name, group)?, Vec::new()),
@@ -59,11 +59,18 @@ pub fn resolve(user: &str, passwd: &str, group: &str) -> Result<User, UserError>
     Ok(User { uid, gid, groups, home })
 }
 
+/// A user's or group's number. The largest one is none: to the kernel it means "leave it as it is" (setresuid(2)), which here
+/// would be root. Only digits: what has a sign is a name.
+fn id(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|id| digits && *id != u32::MAX)
+}
+
 fn passwd_entries(text: &str) -> impl Iterator<Item = Passwd<'_>> {
     text.lines().filter_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
-        let (uid, gid) = (fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?);
+        let (uid, gid) = (id(fields.nth(1)?)?, id(fields.next()?)?);
         Some(Passwd { name, uid, gid, home: fields.nth(1).unwrap_or_default() })
     })
 }
@@ -73,12 +80,12 @@ fn group_entries(text: &str) -> impl Iterator<Item = (&str, u32, &str)> {
     text.lines().filter_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
-        Some((name, fields.nth(1)?.parse().ok()?, fields.next().unwrap_or_default()))
+        Some((name, id(fields.nth(1)?)?, fields.next().unwrap_or_default()))
     })
 }
 
 fn gid_of(name: &str, group: &str) -> Result<u32, UserError> {
-    if let Ok(gid) = name.parse() {
+    if let Some(gid) = id(name) {
         return Ok(gid);
     }
     let found = group_entries(group).find(|(entry, ..)| *entry == name).map(|(_, gid, _)| gid);
@@ -121,6 +128,15 @@ mod tests {
     #[test]
     fn a_number_too_large_is_a_name_that_nobody_has() {
         assert_eq!(resolve("4294967296", PASSWD, GROUP), Err(UserError::User("4294967296".to_owned())));
+        assert_eq!(resolve("4294967295", PASSWD, GROUP), Err(UserError::User("4294967295".to_owned())));
+        assert_eq!(resolve("+0", PASSWD, GROUP), Err(UserError::User("+0".to_owned())));
+        assert_eq!(resolve("app:4294967295", PASSWD, GROUP), Err(UserError::Group("4294967295".to_owned())));
+        for passwd in
+            ["evil:x:4294967295:0::/:", "evil:x:4294967296:0::/:", "evil:x:-1:0::/:", "evil:x:1:4294967295::/:"]
+        {
+            assert_eq!(resolve("evil", passwd, ""), Err(UserError::User("evil".to_owned())), "{passwd}");
+        }
+        assert_eq!(resolve("app:evil", PASSWD, "evil:x:4294967295:"), Err(UserError::Group("evil".to_owned())));
         assert_eq!(resolve("app:0x0", PASSWD, GROUP), Err(UserError::Group("0x0".to_owned())));
     }
 

@@ -10,7 +10,7 @@ use super::disk::DiskError;
 use super::rootfs::{self, RootfsError};
 use super::storage::{Disks, Storage};
 use super::volumes::{self, VolumeError};
-use crate::plan::spec::{CgroupView, oci_spec};
+use crate::plan::spec::{Surroundings, oci_spec};
 use crate::plan::{ContainerPaths, TaskPlan};
 
 /// The bundle could not be made.
@@ -44,7 +44,7 @@ pub struct Bundle {
 
 /// Makes the bundle of the container at a place. Must be called in a private mount namespace; changes the working directory (to
 /// `/`). What an earlier try left is made anew.
-pub fn prepare(task: &TaskPlan, place: usize, disks: Disks, cgroup: CgroupView) -> Result<Bundle, BundleError> {
+pub fn prepare(task: &TaskPlan, place: usize, disks: Disks, around: &Surroundings) -> Result<Bundle, BundleError> {
     let (container, paths) = (&task.containers[place], &task.container_paths(place));
     directory(&paths.rootfs())?;
     for (index, (_, content)) in container.files.iter().enumerate() {
@@ -54,7 +54,7 @@ pub fn prepare(task: &TaskPlan, place: usize, disks: Disks, cgroup: CgroupView) 
         write(&path, content.as_bytes(), 0o644)?;
     }
     let config = paths.run.join("config.json");
-    let spec = serde_json::to_vec(&oci_spec(container, paths, cgroup));
+    let spec = serde_json::to_vec(&oci_spec(container, paths, around));
     let spec = spec.map_err(|error| BundleError::Write { path: config.clone(), source: error.into() })?;
     write(&config, &spec, 0o600)?;
     let storage = Storage::enter(task, disks.own)?;

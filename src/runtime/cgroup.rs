@@ -28,6 +28,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::plan::{CgroupPlan, ContainerLimits};
+use crate::runtime::devices::{self, Rule};
 
 pub use check::CheckGroup;
 pub use error::CgroupError;
@@ -37,6 +38,13 @@ pub use stat::{OomCount, Usage};
 
 use error::{read, write};
 use layout::Layout;
+
+/// The group beside those of the containers, none of which has a name with a dot.
+const OWN: &str = "berth.own";
+/// As Docker gives a container that asks for nothing.
+const OWN_SHARES: u32 = 1024;
+/// A carrier for each of ten containers, the task's pause process, and the workers that start them.
+const OWN_PIDS: u32 = 64;
 
 /// The control groups of this host.
 #[derive(Debug, Clone)]
@@ -80,12 +88,18 @@ impl Cgroups {
 
     /// Makes a container's group below the task's, which must be there, and sets its limits and device rules. Does no
     /// harm to one that is there; one that was killed can be used again after it.
-    pub fn create_container(&self, plan: &CgroupPlan, name: &str, limits: &ContainerLimits) -> Result<(), CgroupError> {
+    pub fn create_container(
+        &self,
+        plan: &CgroupPlan,
+        name: &str,
+        limits: &ContainerLimits,
+        rules: &[Rule],
+    ) -> Result<(), CgroupError> {
         for mount in self.layout.mounts() {
             let group = mount.join(group(plan, Some(name)));
             make(&group).map_err(|source| CgroupError::Create { group, source })?;
         }
-        limits::container(&self.layout, &group(plan, Some(name)), limits)
+        limits::container(&self.layout, &group(plan, Some(name)), limits, rules)
     }
 
     /// Moves the calling process into a container's group. It must be single-threaded: v1 moves the calling thread.
@@ -99,6 +113,14 @@ impl Cgroups {
             write(&mount.join(group(plan, Some(name))).join(file), "0")?;
         }
         Ok(())
+    }
+
+    /// Makes the group of the task's that holds what is berth's own, if it is not there, and moves the calling process into it.
+    /// It is removed with the task.
+    pub fn join_own(&self, plan: &CgroupPlan) -> Result<(), CgroupError> {
+        let limits = ContainerLimits { cpu_shares: OWN_SHARES, pids: OWN_PIDS, ..ContainerLimits::default() };
+        self.create_container(plan, OWN, &limits, &devices::DEFAULT)?;
+        self.join(plan, OWN)
     }
 
     /// The container's group as a descriptor for clone3(2), on v2.

@@ -6,8 +6,9 @@
 //! What it makes is the worker's sibling, hence the supervisor's child. Its state directory is a cache that we only ever
 //! delete.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -15,19 +16,20 @@ use std::rc::Rc;
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
-use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::syscall::syscall::SyscallType;
-use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, fchmod, umask};
-use nix::unistd::{Gid, Pid, Uid, fchown};
+use nix::unistd::{Gid, Pid, Uid, fchown, mkfifo};
 
 use super::bundle::{self, Bundle, BundleError};
+use super::entry::{Entry, Parts};
+use super::nodes::Node;
 use super::process::{Failure, Program, ProgramError, Report, report_pipe};
+use crate::plan::isolation::{IpcNamespace, Isolation, Parameter, Streams};
 use crate::plan::spec::NETWORK_SYSCTLS;
 use crate::plan::{ContainerPaths, ContainerPlan};
-use crate::sys::process::exit_now;
+use crate::sys::seal::own_program;
 
 /// The container could not be created.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,9 @@ pub enum CreateError {
     /// The pipe on which it reports.
     #[error("make a pipe")]
     Pipe(#[source] io::Error),
+    /// The program of its init.
+    #[error("open berth's own program")]
+    OwnProgram(#[source] io::Error),
     /// libcontainer failed to set it up.
     #[error("create container {id}")]
     Library {
@@ -98,8 +103,38 @@ pub fn set_network_sysctls() -> io::Result<()> {
     NETWORK_SYSCTLS.iter().try_for_each(|(name, value)| std::fs::write(Path::new("/proc/sys").join(name), value))
 }
 
+/// A kernel parameter could not be set.
+#[derive(Debug, thiserror::Error)]
+#[error("set the kernel parameter {name} to {value:?}")]
+pub struct ParameterError {
+    name: String,
+    value: String,
+    #[source]
+    source: io::Error,
+}
+
+/// Sets kernel parameters of the namespaces in which the caller stands.
+pub fn set_parameters(parameters: &[Parameter]) -> Result<(), ParameterError> {
+    parameters.iter().try_for_each(|(path, value)| {
+        let failed = |source| ParameterError { name: path.replace('/', "."), value: value.clone(), source };
+        // Not made if it is not there: a parameter that this kernel does not have.
+        let file = OpenOptions::new().write(true).open(Path::new("/proc/sys").join(path));
+        file.and_then(|mut file| file.write_all(value.as_bytes())).map_err(failed)
+    })
+}
+
+/// Moves the caller to an IPC namespace of the container's own, where it is to have one; libcontainer leaves it there.
+pub fn enter_ipc(isolation: &Isolation) -> nix::Result<()> {
+    match isolation.ipc {
+        IpcNamespace::Own | IpcNamespace::OwnWithoutShm => unshare(CloneFlags::CLONE_NEWIPC),
+        // The caller stands in the host's, and has entered the task's.
+        IpcNamespace::Host | IpcNamespace::Task => Ok(()),
+    }
+}
+
 /// Creates the container: everything but the start of its program. `libcontainer` is the library's state directory, and
-/// `filters` the cache of compiled system call filters.
+/// `filters` the cache of compiled system call filters; `nodes` are made in it; `terminal` is where both ends of its terminal
+/// are sent, the caller holding the other socket.
 ///
 /// Until the start its init is killed with the caller's parent; after that it outlives everybody.
 pub fn create(
@@ -108,13 +143,20 @@ pub fn create(
     paths: &ContainerPaths,
     libcontainer: &Path,
     filters: &Path,
+    nodes: Vec<Node>,
+    terminal: Option<OwnedFd>,
 ) -> Result<Created, CreateError> {
-    let program = Rc::new(Program::new(&container.process, filters)?);
+    let program = Program::new(&container.process, filters)?;
     let (report, end) = report_pipe().map_err(CreateError::Pipe)?;
     let (uid, gid) = (container.process.uid, container.process.gid);
-    let stdin = open(Path::new("/dev/null"), OpenOptions::new().read(true))?;
+    let stdin = match container.isolation.streams {
+        Streams::WaitingPipes => waiting_input(&paths.stdin(), uid, gid)?,
+        Streams::Pipes | Streams::Terminal => open(Path::new("/dev/null"), OpenOptions::new().read(true))?,
+    };
     let [stdout, stderr] = [stream(&paths.stdout(), uid, gid)?, stream(&paths.stderr(), uid, gid)?];
-    let init = Init { program, report: Rc::new(end) };
+    let init = container.isolation.init.then(own_program).transpose().map_err(CreateError::OwnProgram)?;
+    let slave = RefCell::new(None);
+    let init = Entry(Rc::new(Parts { program, uid, report: end, nodes, init, terminal, slave }));
     // Mount points in the container are for all of its users, and made with the umask of the caller, who has a
     // stricter one.
     let before = umask(Mode::from_bits_truncate(0o022));
@@ -132,7 +174,7 @@ fn build(
     state: &Path,
     bundle: Bundle,
     [stdin, stdout, stderr]: [OwnedFd; 3],
-    init: Init,
+    init: Entry,
 ) -> Result<Container, LibcontainerError> {
     ContainerBuilder::new(id.to_owned(), SyscallType::default())
         .validate_id()?
@@ -167,6 +209,14 @@ pub fn remove(container: &ContainerPlan, paths: &ContainerPaths, libcontainer: &
     bundle::remove(paths)
 }
 
+/// A FIFO that nobody writes to, though the container itself could: its readers wait, and no death of ours is an end of input.
+fn waiting_input(path: &Path, uid: u32, gid: u32) -> Result<OwnedFd, CreateError> {
+    match mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR) {
+        Ok(()) | Err(Errno::EEXIST) => stream(path, uid, gid),
+        Err(errno) => Err(CreateError::Stream { path: path.to_owned(), source: errno.into() }),
+    }
+}
+
 /// The FIFO behind a standard stream. Open for reading as well, so that the end of the reader is never a SIGPIPE; and
 /// the user's own, so that `/dev/stdout` can be opened, which is where many images send their logs.
 fn stream(path: &Path, uid: u32, gid: u32) -> Result<OwnedFd, CreateError> {
@@ -180,30 +230,4 @@ fn stream(path: &Path, uid: u32, gid: u32) -> Result<OwnedFd, CreateError> {
 fn open(path: &Path, options: &OpenOptions) -> Result<OwnedFd, CreateError> {
     let opened = options.open(path).map(|file: File| file.into());
     opened.map_err(|source| CreateError::Stream { path: path.to_owned(), source })
-}
-
-/// libcontainer's hook at the end of the set-up: our floor instead of its own.
-#[derive(Clone)]
-struct Init {
-    program: Rc<Program>,
-    report: Rc<OwnedFd>,
-}
-
-impl Executor for Init {
-    /// Runs in init after the start message. The library has nothing to do with what comes then, nor with an error.
-    fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
-        exit_now(self.program.run(&self.report).exit_code())
-    }
-
-    /// Runs in init before it waits for the start message, for ever if need be. Nobody could tell it from a running
-    /// container then; so let it go down with the supervisor, who starts anew.
-    fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
-        prctl::set_pdeathsig(Signal::SIGKILL)
-            .map_err(|errno| ExecutorValidationError::ArgValidationError(format!("parent-death signal: {errno}")))
-    }
-
-    /// The program's environment is given to execve; that of this process does not matter.
-    fn setup_envs(&self, _: std::collections::HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
-        Ok(())
-    }
 }

@@ -16,10 +16,20 @@ impl Access {
     pub const WRITE: Self = Self(4);
     /// All three.
     pub const ALL: Self = Self(7);
+    /// Nothing.
+    pub const NONE: Self = Self(0);
 
     /// Whether all of `other` is in it.
     pub const fn contains(self, other: Self) -> bool {
         other.0 & !self.0 == 0
+    }
+}
+
+impl std::ops::BitOr for Access {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 }
 
@@ -67,6 +77,12 @@ pub const DEFAULT: [Rule; 11] = [
     may_use(5, Some(1)), // console
     may_use(5, Some(2)), // ptmx
     may_use(136, None),  // pts/*
+];
+
+/// What a privileged container may do.
+pub const EVERYTHING: [Rule; 2] = [
+    Rule { kind: Kind::Char, major: None, minor: None, access: Access::ALL },
+    Rule { kind: Kind::Block, major: None, minor: None, access: Access::ALL },
 ];
 
 /// The rule list as a program of type `BPF_PROG_TYPE_CGROUP_DEVICE`: it returns 1 if a rule allows the access of the
@@ -213,8 +229,10 @@ mod tests {
     }
 
     #[test]
-    fn no_rule_is_no_access() {
+    fn no_rule_is_no_access_and_every_device_is_every_device() {
         assert_program_says_what_the_rules_say(&[]);
+        assert_program_says_what_the_rules_say(&EVERYTHING);
+        assert!(allows(&EVERYTHING, 7, Kind::Block, 8, 0));
     }
 
     #[test]

@@ -12,15 +12,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::fcntl::AtFlags;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, rlim_t, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{chdir, execve, getcwd};
+use nix::unistd::{chdir, execve, execveat, getcwd};
 
 use self::report::During;
 pub use self::report::{Failure, Report, Step, report_pipe};
 use super::seccomp::{self, Filter, SeccompError};
-use crate::plan::{ProcessPlan, Rlimit};
+use crate::plan::{ALL_CAPABILITIES, ProcessPlan, Rlimit};
 use crate::sys::capability::{self, Capabilities};
 use crate::sys::process as sys;
 
@@ -111,6 +112,7 @@ impl Program {
     ///    which every profile must allow anyway.
     fn become_program(&self, report: &OwnedFd) -> Result<Infallible, Failure> {
         self.leave_the_runtime(report).during(Step::Prepare)?;
+        sys::reset_signals().during(Step::Prepare)?;
         for (resource, soft, hard) in &self.rlimits {
             setrlimit(*resource, *soft, *hard).during(Step::Rlimits)?;
         }
@@ -122,21 +124,45 @@ impl Program {
         }
         // A directory outside the root has no path in here.
         getcwd().and_then(|cwd| if cwd.is_absolute() { Ok(()) } else { Err(Errno::ENOENT) }).during(Step::Cwd)?;
+        self.give_up_the_rest()?;
+        self.execute().during(Step::Exec)
+    }
+
+    /// Becomes our own program, given as a sealed file, with the same rights as the plan's and nothing else of it. Signals
+    /// stay as they are. Comes back only after a failure, as [`Program::run`].
+    pub fn run_own(&self, report: &OwnedFd, program: &OwnedFd, args: &[CString]) -> Failure {
+        let failure = match self.become_own(report, program, args) {
+            Ok(never) => match never {},
+            Err(failure) => failure,
+        };
+        failure.tell(report)
+    }
+
+    fn become_own(&self, report: &OwnedFd, program: &OwnedFd, args: &[CString]) -> Result<Infallible, Failure> {
+        prctl::set_pdeathsig(None).during(Step::Init)?;
+        sys::close_descriptors_but([report.as_fd(), program.as_fd()]).during(Step::Init)?;
+        chdir("/").during(Step::Init)?;
+        self.limit_capabilities().during(Step::Capabilities)?;
+        self.become_user().during(Step::User)?;
+        self.give_up_the_rest()?;
+        let no_env: [CString; 0] = [];
+        execveat(program, c"", args, &no_env, AtFlags::AT_EMPTY_PATH).during(Step::Init)
+    }
+
+    fn give_up_the_rest(&self) -> Result<(), Failure> {
         if self.no_new_privileges {
             prctl::set_no_new_privs().during(Step::Filter)?;
         }
         if let Some(filter) = &self.filter {
             sys::load_filter(filter.program()).during(Step::Filter)?;
         }
-        self.drop_capabilities().during(Step::Capabilities)?;
-        self.execute().during(Step::Exec)
+        self.drop_capabilities().during(Step::Capabilities)
     }
 
     fn leave_the_runtime(&self, report: &OwnedFd) -> nix::Result<()> {
         // Set for the time before the start message; from there on the container outlives whoever started it.
         prctl::set_pdeathsig(None)?;
-        sys::close_descriptors_but(report.as_fd())?;
-        sys::reset_signals()?;
+        sys::close_descriptors_but([report.as_fd()])?;
         umask(Mode::from_bits_truncate(0o022));
         Ok(())
     }
@@ -215,6 +241,9 @@ fn paths_to_try(program: &str, path: &str) -> Vec<String> {
 
 fn capabilities(names: &[String]) -> Result<Capabilities, ProgramError> {
     names.iter().try_fold(Capabilities::NONE, |set, name| {
+        if name == ALL_CAPABILITIES {
+            return Ok(Capabilities(u64::MAX));
+        }
         let one = Capabilities::named(name).ok_or_else(|| ProgramError::Capability(name.clone()))?;
         Ok(set | one)
     })
@@ -266,6 +295,7 @@ mod tests {
 
     #[test]
     fn what_linux_does_not_know_is_refused() {
+        assert_eq!(capabilities(&["CAP_ALL".to_owned()]).unwrap(), Capabilities(u64::MAX));
         assert!(matches!(capabilities(&["CHOWN".to_owned()]), Err(ProgramError::Capability(_))));
         assert!(matches!(text("a\0b", "the command"), Err(ProgramError::Nul(_))));
     }

@@ -111,6 +111,7 @@ impl Loop<'_> {
                 killed(container, struck.then_some(OutOfMemory { limit, peak }))
             }
             (Request::Inspect(container), _) => killed(container, None),
+            (Request::Sweep { container, exit }, _) => return self.over(container, exit),
             (Request::CleanUp, Report::CleanedUp) => Event::CleanedUp,
             (Request::CleanUp, _) => Event::CleanUpFailed,
         };
@@ -141,11 +142,19 @@ impl Loop<'_> {
         self.happen(Event::StartFailed { container, reason });
     }
 
-    /// A container's first process is gone: its last output is stored, then the task learns of it.
+    /// A container's first process is gone; there may be more to wait for.
     pub(super) fn ended(&mut self, container: usize, exit: Exit) {
         self.live[container] = None;
         let checks = |worker: &&mut Worker| matches!(worker.request(), Some(Request::Check { container: of, .. }) if of == container);
         self.workers.iter_mut().filter(checks).for_each(Worker::end);
+        match self.base.plan.containers[container].isolation.ends_with_its_first_process() {
+            true => self.over(container, exit),
+            false => self.ask(Request::Sweep { container, exit }),
+        }
+    }
+
+    /// Nothing of a container runs any more: its last output is stored, then the task learns of it.
+    fn over(&mut self, container: usize, exit: Exit) {
         self.pumps[container].run_to_the_end(time::boot_ms());
         let was_told = matches!(self.task.containers[container].phase, ContainerPhase::Stopping { kill_at: None });
         if exit == Exit::Code(KILLED) && !was_told {

@@ -163,7 +163,12 @@ impl<'a> Loop<'a> {
     ) -> io::Result<Self> {
         let mut this = Self::begin(base, task, exits, exits_in)?;
         this.live = recover::recover(base, &mut this.task, network);
-        this.exits.extend(told(&this.exits_in)); // read after the look: the holder tells of an end before it reaps
+        // Read after the look: the holder tells of an end before it reaps. What looked alive may have been about to be reaped.
+        for reaped in told(&this.exits_in) {
+            let place = this.live.iter().position(|live| live.as_ref().is_some_and(|live| live.pid == reaped.pid));
+            place.into_iter().for_each(|place| this.live[place] = None);
+            this.exits.push(reaped);
+        }
         if this.task.preparation == Preparation::UnderWay {
             this.ask(Request::Prepare);
         }
@@ -315,7 +320,9 @@ impl<'a> Loop<'a> {
     /// Reaps the dead as soon as nothing depends on them: the record is saved, no worker is at a container that it has not
     /// reported yet, or at finding out who killed one.
     fn bury(&mut self) {
-        let at_one = |worker: &Worker| matches!(worker.request(), Some(Request::Start { .. } | Request::Inspect(_)));
+        let at_one = |worker: &Worker| {
+            matches!(worker.request(), Some(Request::Start { .. } | Request::Inspect(_) | Request::Sweep { .. }))
+        };
         if self.workers.iter().any(at_one) {
             return;
         }

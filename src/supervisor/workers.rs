@@ -136,7 +136,7 @@ impl Worker {
         let transition = match self.request.filter(|_| self.late) {
             Some(Request::Prepare) => "created",
             Some(Request::Start { .. }) => "started",
-            Some(Request::Check { .. } | Request::Inspect(_) | Request::CleanUp) | None => {
+            Some(Request::Check { .. } | Request::Inspect(_) | Request::Sweep { .. } | Request::CleanUp) | None => {
                 return Report::Failed { reason: format!("ContainerRuntimeError: {why}") };
             }
         };

@@ -10,6 +10,7 @@ pub mod lock;
 pub mod loop_device;
 pub mod mount;
 pub mod netns;
+pub mod passing;
 pub mod pidfd;
 pub mod process;
 pub mod seal;

@@ -25,14 +25,19 @@ pub fn set_uid(uid: u32) -> nix::Result<()> {
     Errno::result(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
 }
 
-/// Closes every descriptor from 3 on but `kept` (close_range(2), Linux 5.9). Whoever still owns one of them must not
+/// Closes every descriptor from 3 on but those in `kept` (close_range(2), Linux 5.9). Whoever still owns one of them must not
 /// use it again: this is for a process that is about to execute a program.
-pub fn close_descriptors_but(kept: BorrowedFd<'_>) -> nix::Result<()> {
-    let kept = libc::c_uint::try_from(kept.as_raw_fd()).expect("a descriptor is not negative");
-    if kept > 3 {
-        close_range(3, kept - 1)?;
+pub fn close_descriptors_but<const N: usize>(kept: [BorrowedFd<'_>; N]) -> nix::Result<()> {
+    let mut kept = kept.map(|fd| libc::c_uint::try_from(fd.as_raw_fd()).expect("a descriptor is not negative"));
+    kept.sort_unstable();
+    let mut first = 3;
+    for number in kept {
+        if number > first {
+            close_range(first, number - 1)?;
+        }
+        first = first.max(number + 1);
     }
-    close_range(kept.max(2) + 1, libc::c_uint::MAX)
+    close_range(first, libc::c_uint::MAX)
 }
 
 fn close_range(first: libc::c_uint, last: libc::c_uint) -> nix::Result<()> {
@@ -59,6 +64,38 @@ pub fn reset_signals() -> nix::Result<()> {
     let result =
         unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, before, mask_size) };
     Errno::result(result).map(drop)
+}
+
+/// Blocks every signal that can be blocked. By system call, as [`reset_signals`].
+pub fn block_signals() -> nix::Result<()> {
+    let all = u64::MAX;
+    let before: *mut u64 = std::ptr::null_mut();
+    // SAFETY: the kernel reads a mask of the size that is given, and is asked for no earlier one.
+    let result =
+        unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const all, before, size_of::<u64>()) };
+    Errno::result(result).map(drop)
+}
+
+/// Waits for any of the blocked signals, takes it, and says its number (rt_sigtimedwait(2)).
+pub fn wait_for_signal() -> nix::Result<libc::c_int> {
+    let all = u64::MAX;
+    let (info, for_ever): (*mut libc::siginfo_t, *const libc::timespec) = (std::ptr::null_mut(), std::ptr::null());
+    loop {
+        // SAFETY: the kernel reads a mask of the size that is given; details and a deadline are not asked for.
+        let result =
+            unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &raw const all, info, for_ever, size_of::<u64>()) };
+        match Errno::result(result) {
+            Ok(signal) => return Ok(libc::c_int::try_from(signal).expect("signals end at 64")),
+            Err(Errno::EINTR | Errno::EAGAIN) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Sends a signal by its number, real-time ones included (kill(2)).
+pub fn send_signal(process: Pid, signal: libc::c_int) -> nix::Result<()> {
+    // SAFETY: no pointer is passed.
+    Errno::result(unsafe { libc::kill(process.as_raw(), signal) }).map(drop)
 }
 
 /// Loads a system call filter into the calling thread (seccomp(2)); needs CAP_SYS_ADMIN or no_new_privs.

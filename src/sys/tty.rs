@@ -28,6 +28,14 @@ impl Settings {
         Self(settings.into())
     }
 
+    /// The settings in which the end of a line is written as it is, without a carriage return before it.
+    #[must_use]
+    pub fn plain_line_ends(&self) -> Self {
+        let mut settings = *self;
+        settings.0.c_oflag &= !libc::ONLCR;
+        settings
+    }
+
     /// The settings in which what is typed is not shown, but for the end of a line.
     #[must_use]
     pub fn silent(&self) -> Self {

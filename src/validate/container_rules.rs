@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::kernel_rules;
 use super::names::{image_fault, user_fault};
 use super::network_rules;
 use super::port_rules;
@@ -22,6 +23,7 @@ pub(super) struct Place<'a> {
     pub mode: NetworkMode,
     pub task: Size,
     pub execution_role: Option<&'a str>,
+    pub ipc_mode: Option<&'a str>,
 }
 
 /// Everything about one container.
@@ -32,6 +34,7 @@ pub(super) fn check(container: &ContainerDefinition, place: &Place<'_>, report: 
     network_rules::check(container, place.mode, place.target, &place.path, report);
     port_rules::check(container, place.mode, &place.path, report);
     process_rules::check(container, place, report);
+    kernel_rules::check(container, place, report);
     timeouts(container, &place.path, report);
     user(container, &place.path, report);
     if let Some(check) = &container.health_check {

@@ -13,7 +13,7 @@ use crate::ecs::ContainerDefinition;
 use crate::ecs::linux::Ulimit;
 
 /// The capabilities that ECS knows, as the reference of KernelCapabilities lists them (capabilities(7)).
-pub(super) const CAPABILITIES: [&str; 37] = [
+pub(crate) const CAPABILITIES: [&str; 37] = [
     "AUDIT_CONTROL",
     "AUDIT_WRITE",
     "BLOCK_SUSPEND",
@@ -112,9 +112,8 @@ fn capabilities(container: &ContainerDefinition, place: &Place<'_>, report: &mut
         match (name.as_str(), place.target) {
             ("SYS_PTRACE", _) => {}
             (name, Target::Fargate) => report.error(&path, format!("{name} is not allowed on Fargate.")),
-            (name, Target::Instance) if is_known(name) => {
-                report.error(&path, format!("adding {name} is not supported by this version of berth"));
-            }
+            // Whether the host lets it have them is the host's configuration (`plan::grants`).
+            (name, Target::Instance) if is_known(name) => {}
             (name, Target::Instance) => unknown(name, &path, report),
         }
     }

@@ -47,7 +47,8 @@ pub(super) fn check(definition: &TaskDefinition, report: &mut Report) {
     for (index, container) in containers.enumerate() {
         let execution_role = definition.execution_role_arn.as_deref();
         let mode = network_rules::mode(definition);
-        let place = Place { path: Path::container(index), target, mode, task, execution_role };
+        let ipc_mode = definition.ipc_mode.as_deref();
+        let place = Place { path: Path::container(index), target, mode, task, execution_role, ipc_mode };
         container_rules::check(container, &place, report);
     }
 }

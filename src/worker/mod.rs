@@ -11,8 +11,11 @@ mod cleanup;
 mod connect;
 pub mod exec;
 pub mod fetch;
+mod pause;
 mod prepare;
 mod start;
+mod sweep;
+pub mod terminal;
 
 use std::cell::RefCell;
 use std::io::{self, BufRead, Write};
@@ -71,6 +74,7 @@ impl Worker {
             Request::Start { container, run } => self.start(container, run),
             Request::Check { container, .. } => self.check(container),
             Request::Inspect(container) => self.inspect(container),
+            Request::Sweep { container, .. } => self.sweep(container),
             Request::CleanUp => self.clean_up(),
         }
     }

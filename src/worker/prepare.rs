@@ -18,6 +18,9 @@ impl Worker {
         if let Err(error) = killed.and_then(|()| self.cgroups.create_task(group)) {
             return failed("CannotCreateContainerError", &error);
         }
+        if let Err(error) = self.renew_pause() {
+            return failed("CannotCreateContainerError", &error);
+        }
         match self.network_up() {
             Ok(()) => Report::Prepared,
             Err(error) => failed("ContainerNetworkingError", error.as_ref()),

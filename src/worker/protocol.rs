@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::lifecycle::Checked;
+use crate::lifecycle::{Checked, Exit};
 
 /// The name that starts the program as a worker.
 pub const COMMAND: &str = "worker";
@@ -37,6 +37,13 @@ pub enum Request {
     },
     /// What has the kernel's OOM killer done in this container's group?
     Inspect(usize),
+    /// See the end of this container through, which ended like this.
+    Sweep {
+        /// Its place.
+        container: usize,
+        /// How its first process ended.
+        exit: Exit,
+    },
     /// Remove everything that was made for the task.
     CleanUp,
 }
@@ -64,6 +71,8 @@ pub enum Report {
         /// The most memory that it had, in bytes.
         peak: Option<u64>,
     },
+    /// Nothing of the container runs, and its output is in its FIFOs.
+    Swept,
     /// Nothing is left.
     CleanedUp,
     /// It failed: ECS's reason, `CannotStartContainerError: ...`.

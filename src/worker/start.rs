@@ -5,15 +5,26 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::pause::{Joined, Pause};
 use super::protocol::{InitFile, Report};
+use super::terminal::Carrier;
 use super::{Worker, failed};
 use crate::plan::ContainerPlan;
-use crate::plan::spec::CgroupView;
+use crate::plan::isolation::{IpcNamespace, Streams};
+use crate::plan::spec::{CgroupView, Surroundings};
 use crate::runtime::cgroup::CpuCap;
 use crate::runtime::storage::Disks;
-use crate::runtime::{bundle, cgroup, container};
+use crate::runtime::{bundle, cgroup, container, nodes};
 use crate::secrets::{ValuesError, complete};
-use crate::sys::pidfd;
+use crate::sys::{passing, pidfd};
+
+/// Processes of berth's own that a container needs beside itself.
+struct Companions {
+    /// The task's first process.
+    pause: Option<Pause>,
+    /// What carries its terminal.
+    carrier: Option<Carrier>,
+}
 
 impl Worker {
     /// Starts the container at a place of the plan. What an earlier attempt or run left is killed and removed first, but for
@@ -23,10 +34,14 @@ impl Worker {
             Ok(plan) => plan,
             Err(error) => return failed("ResourceInitializationError", &error),
         };
+        let companions = match self.companions(place) {
+            Ok(companions) => companions,
+            Err(error) => return failed("CannotCreateContainerError", error.as_ref()),
+        };
         if let Err(error) = self.connect(place) {
             return failed("CannotStartContainerError", error.as_ref());
         }
-        match self.create(&plan, place, run) {
+        match self.create(&plan, place, run, companions) {
             Ok((created, cap, oom_kills)) => {
                 let pid = created.pid.as_raw();
                 match self.let_go(place, run, created, cap.as_ref()) {
@@ -50,14 +65,18 @@ impl Worker {
         plan: &ContainerPlan,
         place: usize,
         run: u32,
+        companions: Companions,
     ) -> Result<(container::Created, Option<CpuCap>, u64), Box<dyn Error>> {
         let paths = self.plan.container_paths(place);
+        let Companions { pause, carrier } = companions;
         let libcontainer = self.plan.paths.libcontainer();
         self.cgroups.kill_container(&self.plan.cgroup, &plan.name)?;
         // Nobody may take the process of an earlier run for this one's.
         absent(fs::remove_file(paths.state_file()))?;
         container::remove(plan, &paths, &libcontainer)?;
-        self.cgroups.create_container(&self.plan.cgroup, &plan.name, &plan.limits)?;
+        let nodes = nodes::of_host(&plan.isolation)?;
+        let rules = nodes::rules(&plan.isolation, &nodes);
+        self.cgroups.create_container(&self.plan.cgroup, &plan.name, &plan.limits, &rules)?;
         let cap = self.cgroups.cpu_cap(&self.plan.cgroup)?;
         let oom_kills = match run {
             0 => 0, // the group is new
@@ -69,9 +88,41 @@ impl Worker {
         // libcontainer finds no group to write.
         self.cgroups.join(&self.plan.cgroup, &plan.name)?;
         cgroup::hide()?;
-        let view = if self.cgroups.is_v2() { CgroupView::ReadOnly } else { CgroupView::Absent };
-        let bundle = bundle::prepare(&self.plan, place, disks, view)?;
-        Ok((container::create(bundle, plan, &paths, &libcontainer, &self.plan.filters)?, cap, oom_kills))
+        let joined = pause.map(|pause| self.join_pause(&pause, place)).transpose()?.unwrap_or_default();
+        container::enter_ipc(&plan.isolation)?;
+        container::set_parameters(&plan.isolation.ipc_parameters)?;
+        // The task's: of two containers the one that starts last wins.
+        container::set_parameters(&plan.isolation.network_parameters)?;
+        let bundle = bundle::prepare(&self.plan, place, disks, &self.surroundings(place, &joined))?;
+        let (ours, theirs) = carrier.is_some().then(passing::pair).transpose()?.unzip();
+        let created = container::create(bundle, plan, &paths, &libcontainer, &self.plan.filters, nodes, theirs)?;
+        if let (Some(carrier), Some(socket)) = (carrier, ours) {
+            carrier.hand_over(socket, created.pid, &paths)?;
+        }
+        Ok((created, cap, oom_kills))
+    }
+
+    /// Made before the caller enters the container's network, which they are not to keep. They stand in the task's group for
+    /// what is berth's own: not in the container's, which is killed with the container, nor limited by it.
+    fn companions(&self, place: usize) -> Result<Companions, Box<dyn Error>> {
+        let pause = self.pause_for(place)?;
+        let carrier = match self.plan.containers[place].isolation.streams {
+            Streams::Terminal => {
+                self.cgroups.join_own(&self.plan.cgroup)?;
+                Some(Carrier::start(&self.plan.id, &self.plan.container_paths(place))?)
+            }
+            Streams::Pipes | Streams::WaitingPipes => None,
+        };
+        Ok(Companions { pause, carrier })
+    }
+
+    fn surroundings(&self, place: usize, joined: &Joined) -> Surroundings {
+        let isolation = &self.plan.containers[place].isolation;
+        Surroundings {
+            cgroup: if self.cgroups.is_v2() { CgroupView::ReadOnly } else { CgroupView::Absent },
+            pid: joined.pid.clone(),
+            shm: if isolation.ipc == IpcNamespace::Host { Some("/dev/shm".into()) } else { joined.shm.clone() },
+        }
     }
 
     /// The file is written before the program may run, and again when it does: whoever finds the first form knows that the
@@ -106,7 +157,7 @@ fn absent(removed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn write_whole(path: &Path, file: &InitFile) -> io::Result<()> {
+pub(super) fn write_whole(path: &Path, file: &InitFile) -> io::Result<()> {
     let temporary = path.with_extension("new");
     fs::File::create(&temporary)?.write_all(&serde_json::to_vec(file)?)?;
     fs::rename(&temporary, path)

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use berth::plan::{CgroupPlan, ContainerLimits, TaskLimits};
 use berth::runtime::cgroup::{CgroupError, Cgroups, hide};
+use berth::runtime::devices::DEFAULT;
 
 const MIB: u64 = 1 << 20;
 
@@ -40,7 +41,7 @@ impl Task {
     }
 
     fn container(&self, name: &str, limits: &ContainerLimits) {
-        self.cgroups.create_container(&self.plan, name, limits).unwrap();
+        self.cgroups.create_container(&self.plan, name, limits, &DEFAULT).unwrap();
     }
 
     /// A shell in a container's group.
@@ -105,7 +106,7 @@ impl Drop for Task {
 }
 
 fn limits() -> ContainerLimits {
-    ContainerLimits { cpu_shares: 128, memory: None, memory_reservation: None, pids: 512 }
+    ContainerLimits { cpu_shares: 128, memory: None, memory_reservation: None, pids: 512, ..Default::default() }
 }
 
 fn with_memory(bytes: u64) -> ContainerLimits {
@@ -250,7 +251,7 @@ fn a_container_opens_only_the_devices_of_the_rules_and_a_process_outside_opens_m
 
 #[test]
 fn making_and_removing_what_is_there_or_not_there_succeeds() {
-    let task = Task::new(TaskLimits { cpu_units: Some(512), memory: Some(64 * MIB), cpu_shares: None });
+    let task = Task::new(TaskLimits { cpu_units: Some(512), memory: Some(64 * MIB), cpu_shares: None, swap: 0 });
     for _ in 0..3 {
         task.cgroups.create_task(&task.plan).unwrap();
         task.container("a", &with_memory(32 * MIB));
@@ -316,7 +317,7 @@ fn two_tasks_of_a_root_do_not_lose_the_roots_group_to_each_other() {
                 let plan = CgroupPlan { root: format!("{root}-b"), task: format!("t{number}"), limits };
                 for _ in 0..rounds {
                     cgroups.create_task(&plan).unwrap();
-                    cgroups.create_container(&plan, "a", &with_memory(32 * MIB)).unwrap();
+                    cgroups.create_container(&plan, "a", &with_memory(32 * MIB), &DEFAULT).unwrap();
                     cgroups.remove_task(&plan).unwrap();
                 }
             });

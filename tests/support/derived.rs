@@ -32,6 +32,12 @@ impl Layer {
         self
     }
 
+    /// A FIFO.
+    pub(crate) fn fifo(mut self, name: &str) -> Self {
+        self.0.append_data(&mut header(tar::EntryType::Fifo, 0o644), name, std::io::empty()).unwrap();
+        self
+    }
+
     /// A symbolic link.
     pub(crate) fn link(mut self, name: &str, target: &Path) -> Self {
         self.0.append_link(&mut header(tar::EntryType::Symlink, 0o777), name, target).unwrap();

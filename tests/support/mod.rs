@@ -68,6 +68,13 @@ pub(crate) fn task(containers: &[Value]) -> Value {
     task
 }
 
+/// The same for a container instance.
+pub(crate) fn instance(containers: &[Value]) -> Value {
+    let mut task = task(containers);
+    task["requiresCompatibilities"] = json!(["EC2"]);
+    task
+}
+
 /// The container of that name in an ECS Task.
 pub(crate) fn of<'a>(task: &'a Value, name: &str) -> &'a Value {
     let containers = task["containers"].as_array().into_iter().flatten();

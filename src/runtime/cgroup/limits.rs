@@ -43,7 +43,7 @@ pub(super) fn task(layout: &Layout, plan: &CgroupPlan) -> Result<(), CgroupError
     if let (None, Some(shares)) = (plan.limits.cpu_units, plan.limits.cpu_shares) {
         set_shares(layout, &group, shares)?;
     }
-    set_memory(layout, &group, plan.limits.memory)
+    set_memory(layout, &group, plan.limits.memory, plan.limits.swap)
 }
 
 /// A task's CPU cap, ready to be set: one write to an open file, from wherever the process stands by then.
@@ -77,9 +77,18 @@ impl CpuCap {
 }
 
 /// Sets the limits and the device rules of a container's group.
-pub(super) fn container(layout: &Layout, group: &Path, limits: &ContainerLimits) -> Result<(), CgroupError> {
+pub(super) fn container(
+    layout: &Layout,
+    group: &Path,
+    limits: &ContainerLimits,
+    rules: &[Rule],
+) -> Result<(), CgroupError> {
     set_shares(layout, group, limits.cpu_shares)?;
-    set_memory(layout, group, limits.memory)?;
+    set_memory(layout, group, limits.memory, limits.swap)?;
+    if let (Some(swappiness), Layout::V1 { memory, .. }) = (limits.swappiness, layout) {
+        // v2 has nothing like it.
+        write(&memory.join(group).join("memory.swappiness"), &swappiness.to_string())?;
+    }
     if let Some(soft) = limits.memory_reservation {
         // v2: protects the container when its task is at its limit, which is what the ECS agent sets up as well. For
         // protection from the rest of the host the groups above would have to reserve the sum of theirs.
@@ -95,7 +104,7 @@ pub(super) fn container(layout: &Layout, group: &Path, limits: &ContainerLimits)
     let most = MaxValue::Value(limits.pids.into());
     let controller = PidController::new(pids.clone(), PathBuf::new(), is_v2(layout));
     controller.set_pid_max(most).map_err(|e| failed(&pids, &e))?;
-    set_devices(layout, group, &devices::DEFAULT)
+    set_devices(layout, group, rules)
 }
 
 fn is_v2(layout: &Layout) -> bool {
@@ -125,13 +134,17 @@ fn memory_controller(layout: &Layout, group: &Path) -> MemController {
     MemController::new(group.to_owned(), PathBuf::new(), is_v2(layout))
 }
 
-/// A hard limit without swap. v1 counts memory and swap together, v2 counts swap alone; a kernel without swap
-/// accounting has neither file.
-fn set_memory(layout: &Layout, group: &Path, limit: Option<u64>) -> Result<(), CgroupError> {
+/// A hard limit, and so much swap beside it. v1 counts memory and swap together, v2 counts swap alone; a kernel without
+/// swap accounting has neither file.
+fn set_memory(layout: &Layout, group: &Path, limit: Option<u64>, swap: u64) -> Result<(), CgroupError> {
     let Some(limit) = limit.map(u64::cast_signed) else { return Ok(()) };
     let group = layout.memory().join(group);
     let controller = memory_controller(layout, &group);
-    let (file, swap) = if is_v2(layout) { ("memory.swap.max", 0) } else { ("memory.memsw.limit_in_bytes", limit) };
+    let swap = swap.cast_signed();
+    let (file, swap) = match is_v2(layout) {
+        true => ("memory.swap.max", swap),
+        false => ("memory.memsw.limit_in_bytes", limit.saturating_add(swap)),
+    };
     controller.set_limit(limit).map_err(|e| failed(&group, &e))?;
     if group.join(file).exists() {
         controller.set_memswap_limit(swap).map_err(|e| failed(&group, &e))?;

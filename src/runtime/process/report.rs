@@ -26,6 +26,8 @@ pub enum Step {
     Filter,
     /// Executing the program.
     Exec,
+    /// Becoming the small init above the program.
+    Init,
 }
 
 /// Why a process did not become its program.
@@ -57,6 +59,7 @@ impl Failure {
             (Step::User, _) => "become the container's user".to_owned(),
             (Step::Capabilities, _) => "drop capabilities".to_owned(),
             (Step::Filter, _) => "load the system call filter".to_owned(),
+            (Step::Init, _) => "start the container's init process".to_owned(),
             (Step::Exec, Errno::ENOENT) if !program.contains('/') => format!("find {program:?} in PATH"),
             (Step::Exec, _) => format!("exec {program:?}"),
         }
@@ -75,8 +78,8 @@ impl Failure {
     }
 
     fn from_bytes([step, a, b, c, d]: [u8; 5]) -> Option<Self> {
-        use Step::{Capabilities, Cwd, Exec, Filter, Prepare, Rlimits, User};
-        let steps = [Prepare, Rlimits, Cwd, User, Capabilities, Filter, Exec];
+        use Step::{Capabilities, Cwd, Exec, Filter, Init, Prepare, Rlimits, User};
+        let steps = [Prepare, Rlimits, Cwd, User, Capabilities, Filter, Exec, Init];
         let step = steps.into_iter().find(|known| *known as u8 == step)?;
         Some(Self { step, errno: Errno::from_raw(i32::from_ne_bytes([a, b, c, d])) })
     }

@@ -48,26 +48,32 @@ pub const CONTAINER_DEFINITION: &[Field] = &[
     yes("disableNetworking", Boolean)
         .off_fargate("Disable Networking is not supported on container when networkMode=awsvpc")
         .remark("the container has nothing but lo"),
-    no("privileged", Boolean).off_fargate("Fargate requires that the 'privileged' setting be 'false'"),
+    yes("privileged", Boolean)
+        .remark("only where [instance] privileged allows it: all capabilities and devices, no filter, nothing masked")
+        .off_fargate("Fargate requires that the 'privileged' setting be 'false'"),
     yes("readonlyRootFilesystem", Boolean).remark("`berth exec` works all the same"),
     yes("dnsServers", TEXTS).off_fargate("DNS servers are not supported on container when networkMode=awsvpc"),
     yes("dnsSearchDomains", TEXTS)
         .off_fargate("DNS search domains are not supported on container when networkMode=awsvpc"),
     yes("extraHosts", List(&Structure(&[must("hostname", Text), must("ipAddress", Text)])))
         .off_fargate("Extra hosts are not supported on container when networkMode=awsvpc"),
-    no("dockerSecurityOptions", TEXTS)
+    yes("dockerSecurityOptions", TEXTS)
+        .remark("no-new-privileges; apparmor:unconfined, which every container is; others are refused by name")
         .off_fargate("Fargate compatible task definitions do not support dockerSecurityOptions"),
-    warn("interactive", Boolean, "standard input is empty"),
-    warn("pseudoTerminal", Boolean, "the container has no terminal"),
-    yes("dockerLabels", Map).remark("kept with the definition"),
+    yes("interactive", Boolean).remark("standard input stays open, and nobody writes to it; otherwise it is empty"),
+    yes("pseudoTerminal", Boolean).remark("a terminal, whose output is the container's log"),
+    yes("dockerLabels", Map).remark("kept with the task, with the five com.amazonaws.ecs.* ones"),
     yes("ulimits", List(&Structure(ULIMIT))).remark("nofile is 65535 if absent, core is 0"),
     warn("logConfiguration", Structure(LOG_CONFIGURATION), "output is kept here, the log driver is not used"),
     yes("healthCheck", Structure(HEALTH_CHECK)).remark(
         "run with the container's user, capabilities and filter, killed with all that it started when it has ended or taken \
          too long; the image's HEALTHCHECK is ignored",
     ),
-    no("systemControls", List(&Structure(&[yes("namespace", Text), yes("value", Text)]))),
-    no("resourceRequirements", List(&Structure(RESOURCE_REQUIREMENT))),
+    yes("systemControls", List(&Structure(&[yes("namespace", Text), yes("value", Text)]))).remark(
+        "net.* is the task's: of two containers the one that starts last wins; those of IPC are the container's",
+    ),
+    no("resourceRequirements", List(&Structure(RESOURCE_REQUIREMENT)))
+        .off_fargate("Tasks using the Fargate launch type do not support GPU resource requirements"),
     no("firelensConfiguration", Structure(FIRELENS_CONFIGURATION)),
     no("credentialSpecs", TEXTS),
 ];
@@ -92,14 +98,23 @@ const MOUNT_POINT: &[Field] = &[yes("sourceVolume", Text), yes("containerPath", 
 const SECRET: &[Field] = &[must("name", Text), must("valueFrom", Text)];
 
 const LINUX_PARAMETERS: &[Field] = &[
-    yes("capabilities", Structure(&[yes("add", TEXTS), yes("drop", TEXTS)]))
-        .remark("Docker's default set, without those dropped, with those added: SYS_PTRACE only"),
-    no("devices", List(&Structure(DEVICE))).off_fargate("Fargate compatible task definitions do not support devices"),
-    warn("initProcessEnabled", Boolean, "the container's own first process is process 1"),
-    no("sharedMemorySize", Integer).off_fargate("Fargate compatible task definitions do not support sharedMemorySize"),
+    yes("capabilities", Structure(&[yes("add", TEXTS), yes("drop", TEXTS)])).remark(
+        "Docker's default set, without those dropped, with those added: on Fargate SYS_PTRACE, else as [instance] says",
+    ),
+    yes("devices", List(&Structure(DEVICE)))
+        .remark("those that [instance] devices names; a directory stands for all devices in it")
+        .off_fargate("Fargate compatible task definitions do not support devices"),
+    yes("initProcessEnabled", Boolean).remark("berth's own init reaps orphans and passes signals on"),
+    yes("sharedMemorySize", Integer)
+        .remark("the size of /dev/shm in MiB; 64 if absent")
+        .off_fargate("Fargate compatible task definitions do not support sharedMemorySize"),
     yes("tmpfs", List(&Structure(&[must("containerPath", Text), must("size", Integer), yes("mountOptions", TEXTS)]))),
-    no("maxSwap", Integer).off_fargate("Fargate compatible task definitions do not support maxSwap"),
-    no("swappiness", Integer).off_fargate("Fargate compatible task definitions do not support swappiness"),
+    yes("maxSwap", Integer)
+        .remark("MiB beside the container's memory, as far as the host has swap; absent means none")
+        .off_fargate("Fargate compatible task definitions do not support maxSwap"),
+    yes("swappiness", Integer)
+        .remark("where the host has cgroup v1, which alone knows it; ignored without maxSwap")
+        .off_fargate("Fargate compatible task definitions do not support swappiness"),
 ];
 
 const DEVICE: &[Field] = &[

@@ -28,13 +28,17 @@ pub const TASK_DEFINITION: &[Field] = &[
     yes("cpu", Text).remark("a hard limit of the task's control group; on Fargate one of the 74 pairs with memory"),
     yes("memory", Text).remark("a hard limit of the task's control group, without swap"),
     warn("tags", List(&Structure(TAG)), "tags are kept, and nothing is selected by them"),
-    yes("pidMode", Shape::Word(PID_MODES)).remark("each container has a PID namespace of its own"),
-    no("ipcMode", Shape::Word(IPC_MODES)).off_fargate("Fargate compatible task definitions do not support ipcMode"),
+    yes("pidMode", Shape::Word(PID_MODES))
+        .remark("absent: one of its own for each container; host only where [instance] host-pid allows it"),
+    yes("ipcMode", Shape::Word(IPC_MODES))
+        .remark("host only where [instance] host-ipc allows it; none has no /dev/shm")
+        .off_fargate("Fargate compatible task definitions do not support ipcMode"),
     yes("proxyConfiguration", Structure(PROXY_CONFIGURATION))
         .remark("APPMESH: TCP connections are redirected by nftables in the task's own namespace"),
     ecs("inferenceAccelerators", List(&Structure(INFERENCE_ACCELERATOR)), "Unsupported field 'inferenceAccelerators'"),
     yes("ephemeralStorage", Structure(&[must("sizeInGiB", Integer)])),
-    yes("runtimePlatform", Structure(RUNTIME_PLATFORM)).remark("this host's: Linux on X86_64"),
+    yes("runtimePlatform", Structure(RUNTIME_PLATFORM))
+        .remark("absent means this host's; a task for another machine is on record as stopped, with ECS's reason"),
     warn("enableFaultInjection", Boolean, "there are no fault endpoints"),
     no("trustedExecutionConfiguration", Structure(TRUSTED_EXECUTION_CONFIGURATION)),
 ];
@@ -61,28 +65,26 @@ const NETWORK_MODES: &[Word] = &[
 
 const COMPATIBILITIES: &[Word] = &[word("EC2"), word("FARGATE"), no_word("EXTERNAL"), no_word("MANAGED_INSTANCES")];
 
-const PID_MODES: &[Word] = &[
-    no_word("host").off_fargate("Tasks using the Fargate launch type do not support pidMode 'host'"),
-    no_word("task"),
-];
+const PID_MODES: &[Word] =
+    &[word("host").off_fargate("Tasks using the Fargate launch type do not support pidMode 'host'"), word("task")];
 
-const IPC_MODES: &[Word] = &[no_word("host"), no_word("task"), no_word("none")];
+const IPC_MODES: &[Word] = &[word("host"), word("task"), word("none")];
 
 const RUNTIME_PLATFORM: &[Field] = &[
-    yes("cpuArchitecture", Shape::Word(&[word("X86_64"), no_word("ARM64")])),
+    yes("cpuArchitecture", Shape::Word(&[word("X86_64"), word("ARM64")])),
     yes(
         "operatingSystemFamily",
         Shape::Word(&[
             word("LINUX"),
-            no_word("WINDOWS_SERVER_2016_FULL"),
-            no_word("WINDOWS_SERVER_2019_FULL"),
-            no_word("WINDOWS_SERVER_2019_CORE"),
-            no_word("WINDOWS_SERVER_2004_CORE"),
-            no_word("WINDOWS_SERVER_20H2_CORE"),
-            no_word("WINDOWS_SERVER_2022_FULL"),
-            no_word("WINDOWS_SERVER_2022_CORE"),
-            no_word("WINDOWS_SERVER_2025_FULL"),
-            no_word("WINDOWS_SERVER_2025_CORE"),
+            word("WINDOWS_SERVER_2016_FULL"),
+            word("WINDOWS_SERVER_2019_FULL"),
+            word("WINDOWS_SERVER_2019_CORE"),
+            word("WINDOWS_SERVER_2004_CORE"),
+            word("WINDOWS_SERVER_20H2_CORE"),
+            word("WINDOWS_SERVER_2022_FULL"),
+            word("WINDOWS_SERVER_2022_CORE"),
+            word("WINDOWS_SERVER_2025_FULL"),
+            word("WINDOWS_SERVER_2025_CORE"),
         ]),
     ),
 ];

@@ -87,14 +87,14 @@ fn the_endpoint_takes_no_wrapper_and_passes_over_what_it_does_not_know() {
 fn every_violation_is_found_at_once_each_with_its_place() {
     let text = "{\n  \"family\": \"a b\",\n  \"memroy\": \"512\",\n  \"networkMode\": \"awsvpc\",\n  \
                 \"containerDefinitions\": [{\n    \"name\": \"web\",\n    \"image\": \"nginx\",\n    \
-                \"cpu\": [],\n    \"memory\": true,\n    \"privileged\": true,\n  }]\n}";
+                \"cpu\": [],\n    \"memory\": true,\n    \"credentialSpecs\": [\"x\"],\n  }]\n}";
     let expected = [
         "x:2:13: error: family: a family is 1 to 255 letters, digits, hyphens and underscores",
         "x:3:3: error: memroy: ECS knows no member \"memroy\": did you mean \"memory\"?",
         "x:8:12: error: containerDefinitions[0].cpu: expected a number, found a list",
         "x:9:15: error: containerDefinitions[0].memory: expected a number, found true",
-        "x:10:19: error: containerDefinitions[0].privileged: privileged is not supported by this version of berth",
-        "x:10:23: error: a comma before '}': JSON has no trailing commas",
+        "x:10:24: error: containerDefinitions[0].credentialSpecs: credentialSpecs is not supported by this version of berth",
+        "x:10:29: error: a comma before '}': JSON has no trailing commas",
     ];
     assert_eq!(errors(text), expected);
 }
