@@ -145,3 +145,30 @@ impl Worker {
         Report::Failed { reason: format!("ContainerRuntimeTimeoutError: {what}") }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is heard of a worker whose pipe has ended.
+    fn heard(request: Request, late: bool) -> String {
+        let (reports, _) = nix::unistd::pipe().unwrap();
+        let requests = fs::File::open("/dev/null").unwrap();
+        let (pid, text) = (Pid::from_raw(1), Vec::new());
+        let mut worker =
+            Worker { pid, requests, reports, text, request: Some(request), deadline: u64::MAX, late, gone: true };
+        match worker.listen() {
+            Some(Report::Failed { reason }) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_takes_too_long_is_told_in_ecss_words() {
+        let start = Request::Start { container: 0, run: 0 };
+        let class = "ContainerRuntimeTimeoutError: Could not transition to";
+        assert_eq!(heard(start, true), format!("{class} started; timed out after waiting 1m0s"));
+        assert_eq!(heard(Request::Prepare, true), format!("{class} created; timed out after waiting 1m0s"));
+        assert_eq!(heard(start, false), "ContainerRuntimeError: the worker ended without a report");
+    }
+}

@@ -8,8 +8,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
 use nix::unistd::{Pid, pipe2, read};
 
 use super::protocol::{InitFile, Report};
@@ -29,14 +30,17 @@ const LAST_READS: usize = 16;
 
 impl Worker {
     /// Checks the health of the container at a place of the plan. Not to be able to is an outcome too.
-    pub(super) fn check(&self, place: usize) -> Report {
+    pub(super) fn check(&mut self, place: usize) -> Report {
         Report::Checked(match self.try_check(place) {
             Ok(checked) => checked,
             Err(error) => Checked { end: CheckEnd::NotRun, output: chain(error.as_ref()) },
         })
     }
 
-    fn try_check(&self, place: usize) -> Result<Checked, Box<dyn Error>> {
+    fn try_check(&mut self, place: usize) -> Result<Checked, Box<dyn Error>> {
+        // For a moment the check's process will stand in the container with our descriptors: that of the host is not to be
+        // among them.
+        self.host_network = open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
         let container = self.completed(place)?; // what its process was given, values included that do not stand in the plan
         let health = container.health.as_ref().ok_or("the container has no health check")?;
         let process = ProcessPlan { args: health.args.clone(), ..container.process.clone() };
@@ -96,7 +100,7 @@ enum End {
 /// Waits for the end of the check, and reads what it writes meanwhile.
 fn watch(running: &Running, output: &OwnedFd, deadline: Instant) -> io::Result<(End, Vec<u8>)> {
     let mut kept = Vec::new();
-    let mut open = true;
+    let mut is_open = true;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -104,16 +108,16 @@ fn watch(running: &Running, output: &OwnedFd, deadline: Instant) -> io::Result<(
         }
         let process = PollFd::new(running.pidfd.as_fd(), PollFlags::POLLIN);
         let mut fds = vec![process];
-        fds.extend(open.then(|| PollFd::new(output.as_fd(), PollFlags::POLLIN)));
+        fds.extend(is_open.then(|| PollFd::new(output.as_fd(), PollFlags::POLLIN)));
         match poll(&mut fds, PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
         let ended = fds[0].any() == Some(true);
-        open = open && take(output, &mut kept)?;
+        is_open = is_open && take(output, &mut kept)?;
         if ended {
             for _ in 0..LAST_READS {
-                open = open && take(output, &mut kept)?;
+                is_open = is_open && take(output, &mut kept)?;
             }
             return Ok((End::Own, kept));
         }

@@ -46,10 +46,10 @@ type OpeningDisk = JoinHandle<Result<OwnedFd, DiskError>>;
 /// Runs a worker until its input ends.
 pub fn run() -> io::Result<()> {
     nix::sys::stat::umask(Mode::from_bits_truncate(0o077));
-    let worker = begin();
+    let mut worker = begin();
     for line in io::stdin().lock().lines() {
         let request: Request = serde_json::from_str(&line?)?;
-        let report = match &worker {
+        let report = match &mut worker {
             Ok(worker) => worker.act(request),
             Err(error) => failed("ContainerRuntimeError", error.as_ref()),
         };
@@ -68,7 +68,7 @@ fn begin() -> Result<Worker, Box<dyn std::error::Error>> {
 }
 
 impl Worker {
-    fn act(&self, request: Request) -> Report {
+    fn act(&mut self, request: Request) -> Report {
         match request {
             Request::Prepare => self.prepare(),
             Request::Start { container, run } => self.start(container, run),

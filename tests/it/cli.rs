@@ -52,7 +52,7 @@ const BROKEN: &str = r#"{
 
 #[test]
 fn the_examples_can_be_run() {
-    for file in ["examples/webserver.json", "examples/two-containers.json"] {
+    for file in ["examples/webserver.json", "examples/two-containers.json", "examples/three-containers.json"] {
         let output = berth(&["--format", "table", "lint", file]);
         assert_eq!(code(&output), Some(0), "{output:?}");
         assert!(stdout(&output).ends_with(&format!("{file}: can be run\n")), "{output:?}");

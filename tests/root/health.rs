@@ -78,7 +78,7 @@ fn a_check_that_hangs_is_killed_at_its_timeout_with_all_that_it_started() {
     assert_eq!((&failed["timedOut"], &failed["output"]), (&json!(true), &json!("hanging")), "{failed}");
     assert_eq!(failed["exitCode"], Value::Null);
     // the next check, which would remove what this one left, is a while away
-    eventually(Duration::from_secs(10), "nothing is left", || checking(&root, &started).is_empty().then_some(()));
+    eventually(Duration::from_secs(5), "nothing is left", || checking(&root, &started).is_empty().then_some(()));
     assert_eq!(root.describe(&started)["lastStatus"], "RUNNING");
     root.stop(&started);
     assert_eq!(of(&root.describe(&started), "web")["exitCode"], 0, "the container was not hurt");
@@ -107,12 +107,12 @@ fn a_check_that_floods_costs_neither_memory_nor_the_supervisor() {
 fn a_check_that_leaves_children_leaves_none() {
     let root = Root::with_images(&["busybox"]);
     let script = "(setsid sh -c 'trap \"\" HUP TERM; sleep 300' </dev/null &); exit 0";
-    let check = json!({ "command": ["CMD-SHELL", script], "interval": 15, "retries": 1 });
+    let check = json!({ "command": ["CMD-SHELL", script], "interval": 8, "retries": 1 });
     let started = root.run_detached(&web(json!({ "healthCheck": check })));
     eventually(PATIENCE, "it is checked", || root.group(&started, Some("web"), "pids", "berth.check/cgroup.procs"));
     until_health(&root, &started, "web", "HEALTHY");
     // the next check, which would remove what this one left, is a while away
-    eventually(Duration::from_secs(10), "nothing is left", || checking(&root, &started).is_empty().then_some(()));
+    eventually(Duration::from_secs(5), "nothing is left", || checking(&root, &started).is_empty().then_some(()));
     root.stop(&started);
 }
 

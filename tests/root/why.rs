@@ -61,6 +61,13 @@ fn a_failed_start_is_told_with_what_it_is_due_to() {
     let summary = told["summary"].as_str().unwrap();
     assert!(summary.contains("failed to start") && summary.contains("CannotStartContainerError: "), "{summary}");
 
+    let web = shell("web", "true", json!({ "workingDirectory": "/bin/busybox/below" }));
+    let file = root.file(&task(&[web]));
+    root.berth(["run".as_ref(), "-d".as_ref(), file.as_os_str()]).code();
+    let record = root.list(&["-a"]).pop().unwrap();
+    let reason = record["stoppedReason"].as_str().unwrap();
+    assert!(reason.starts_with("CannotCreateContainerError: ") && reason.contains("/bin/busybox/below"), "{reason}");
+
     let web = shell("web", "", json!({ "image": "127.0.0.1:1/absent" }));
     let file = root.file(&task(&[web]));
     root.berth(["run".as_ref(), "-d".as_ref(), file.as_os_str()]).code();
