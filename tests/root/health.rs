@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::life::{check, shell, until_health, until_term, why};
+use crate::support::life::{PATIENCE, check, shell, until_health, until_term, why};
 use crate::support::root::{Root, Task};
-use crate::support::supervised::{PATIENCE, kill_loop, pair, strike};
+use crate::support::supervised::{kill_loop, pair, strike};
 use crate::support::{eventually, of, task};
 
 fn web(more: Value) -> Value {

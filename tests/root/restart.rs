@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::life::{check, shell, until_health, until_term, why};
+use crate::support::life::{PATIENCE, check, shell, until_health, until_term, why};
 use crate::support::root::{Root, Task};
-use crate::support::supervised::{PATIENCE, ended, exit_code, init, kill_loop, strike};
+use crate::support::supervised::{ended, exit_code, init, kill_loop, strike};
 use crate::support::{container, eventually, of, task};
 
 fn policy(period: u32) -> Value {
@@ -19,7 +19,7 @@ fn restarts(root: &Root, task: &Task) -> u64 {
 fn who_ran_long_enough_is_started_again_and_keeps_everything() {
     let root = Root::with_images(&["busybox"]);
     let script = until_term(
-        "echo run >> /runs; wc -l < /runs; hostname; test $(wc -l < /runs) = 3 || { sleep 1.3; exit 9; }",
+        "echo run >> /runs; wc -l < /runs; hostname; test $(wc -l < /runs) = 3 || { sleep 2.5; exit 9; }",
         0,
     );
     let more = json!({ "restartPolicy": policy(1), "healthCheck": check("test $(wc -l < /runs) != 2") });

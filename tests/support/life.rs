@@ -1,11 +1,15 @@
 //! Containers with a shell, health checks and what is said of both.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::container;
 use super::root::{Root, Task};
-use super::supervised::PATIENCE;
 use super::{eventually, of};
+
+/// How long anything may take here on a machine that has much else to do.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A container of busybox that runs a line of shell as a process that SIGTERM ends, with members that differ.
 pub(crate) fn shell(name: &str, script: &str, more: Value) -> Value {
