@@ -3,18 +3,20 @@
 //! The modules stand in bands; each imports only from bands below its own (`tests/it/architecture.rs` holds this).
 //!
 //! - band 0, words and bare metal: [`ecs`], [`sys`]
-//! - band 1, pure decisions (no file, socket, clock, randomness, process): [`validate`], [`plan`], [`lifecycle`]
+//! - band 1, pure decisions (no file, socket, clock, randomness, process): [`validate`], [`plan`], [`lifecycle`],
+//!   [`scheduler`]
 //! - band 2, the world, one folder each: [`store`], [`image`], [`net`], [`runtime`], [`logs`], [`aws`],
 //!   [`secrets`]
 //! - band 3, processes: [`worker`], [`supervisor`]
 //! - band 4, the one way in: [`ops`]
-//! - band 5, callers: [`cli`]
+//! - band 5, callers: [`cli`], [`schedule`]
 
 pub mod ecs;
 pub mod sys;
 
 pub mod lifecycle;
 pub mod plan;
+pub mod scheduler;
 pub mod validate;
 
 pub mod aws;
@@ -31,3 +33,4 @@ pub mod worker;
 pub mod ops;
 
 pub mod cli;
+pub mod schedule;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    berth::cli::main()
+    berth::schedule::hidden_command().unwrap_or_else(berth::cli::main)
 }

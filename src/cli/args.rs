@@ -8,10 +8,15 @@ use clap_complete::Shell;
 
 pub use self::image::{Image, Import, Login, Prune, Pull, Save};
 pub use self::secret::{Kind as SecretKind, PutSecret, RemoveSecrets, Secret, SecretTarget};
+pub use self::service::{
+    Clusters, CreateService, DeleteService, Events, InCluster, OneService, Register, Rollout, Services,
+    TaskDefinitions, UpdateService, Wait,
+};
 use super::input::{Assignment, Input, Json, Since, TaskName};
 
 mod image;
 mod secret;
+mod service;
 
 /// The heading of the options that every command has.
 const GLOBAL: &str = "Global options";
@@ -66,7 +71,7 @@ pub enum Format {
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a task from a task definition
+    /// Run a task from a task definition, a file or a registered one
     Run(Run),
     /// List tasks
     Ps(Ps),
@@ -91,6 +96,19 @@ pub enum Command {
     Stats(Stats),
     /// Remove stopped tasks with their logs and writable layers
     Rm(Rm),
+    /// Register a task definition, and print its revision
+    Register(Register),
+    /// List, show and deregister task definitions
+    #[command(subcommand)]
+    TaskDefinition(TaskDefinitions),
+    /// Keep tasks running: services, their deployments and events
+    #[command(subcommand)]
+    Service(Services),
+    /// Make, list and delete clusters
+    #[command(subcommand)]
+    Cluster(Clusters),
+    /// After a boot or a crash: take up all tasks and services that should run
+    Resume,
     /// Pull, list, remove and keep images
     #[command(subcommand)]
     Image(Image),
@@ -151,8 +169,8 @@ pub struct Run {
     /// How its output looks.
     #[command(flatten)]
     pub look: Look,
-    /// The task definition, - for standard input
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// The task definition, - for standard input; or a registered one, FAMILY or FAMILY:REVISION
+    #[arg(value_name = "FILE|FAMILY[:REVISION]", value_hint = ValueHint::FilePath)]
     pub file: Input,
 }
 

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::ecs::arn::TaskDefinitionName;
 use jiff::{SignedDuration, Timestamp, civil, tz};
 
 /// A task as people name it: an ARN, an id, or the beginning of an id.
@@ -46,6 +47,12 @@ pub enum Input {
 }
 
 impl Input {
+    /// The registered task definition that it names, if there is no such file.
+    pub fn registered(&self) -> Option<&str> {
+        let Self::Path(path) = self else { return None };
+        path.to_str().filter(|name| name.parse::<TaskDefinitionName>().is_ok() && !path.exists())
+    }
+
     /// Its whole text. More than `limit` bytes is an error: it is not what it is taken for.
     pub fn read(&self, limit: u64) -> io::Result<String> {
         let mut text = String::new();

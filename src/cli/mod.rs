@@ -4,6 +4,7 @@ pub mod age;
 pub mod args;
 pub mod completions;
 mod definition;
+mod deployment;
 mod doctor;
 pub mod error;
 mod exec;
@@ -17,8 +18,10 @@ pub mod plain;
 pub mod problems;
 mod progress;
 mod prompt;
+mod registered;
 mod run;
 mod secret;
+mod service;
 pub mod size;
 mod stats;
 pub mod table;
@@ -59,13 +62,31 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Ok(Engine::open(cli.root.as_deref())?)
     };
     match cli.command {
+        Command::Run(args) if args.file.registered().is_some() => {
+            let mut engine = engine()?;
+            let name = args.file.registered().unwrap_or_default();
+            let (definition, revision) = engine.registered(name)?;
+            let overrides =
+                args.overrides.as_ref().map(|json| definition::read_overrides(json, &definition)).transpose()?;
+            let what = run::What { definition: &definition, revision: Some(revision) };
+            run::run(&mut engine, what, overrides.unwrap_or_default(), &args, cli.format, output)
+        }
         Command::Run(args) => {
             // What is wrong with a file is said to everybody.
             let definition = definition::read(&args.file)?;
             let overrides =
                 args.overrides.as_ref().map(|json| definition::read_overrides(json, &definition)).transpose()?;
-            run::run(&mut engine()?, &definition, overrides.unwrap_or_default(), &args, cli.format, output)
+            let what = run::What { definition: &definition, revision: None };
+            run::run(&mut engine()?, what, overrides.unwrap_or_default(), &args, cli.format, output)
         }
+        Command::Register(args) => {
+            let definition = registered::read(&args)?;
+            registered::register(&mut engine()?, &definition, output)
+        }
+        Command::TaskDefinition(command) => registered::task_definitions(&mut engine()?, command, output),
+        Command::Cluster(command) => registered::clusters(&mut engine()?, command, output),
+        Command::Service(command) => service::service(&mut engine()?, command, output),
+        Command::Resume => registered::resume(&mut engine()?),
         Command::Ps(args) => tasks::ps(&mut engine()?, &args, output),
         Command::Describe(args) => tasks::describe(&mut engine()?, &args, output),
         Command::Why(args) => why::why(&mut engine()?, &args, output),

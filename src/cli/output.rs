@@ -12,16 +12,17 @@ use super::terminal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Output {
     format: Format,
+    asked: Option<Format>,
     width: Option<u16>,
 }
 
 impl Output {
     /// As asked for; else by who reads it.
     pub fn new(format: Option<Format>) -> Self {
-        let is_terminal = io::stdout().is_terminal();
+        let (is_terminal, asked) = (io::stdout().is_terminal(), format);
         let format = format.unwrap_or(if is_terminal { Format::Table } else { Format::Json });
         let width = terminal::window_size().filter(|_| is_terminal).map(|size| size.columns);
-        Self { format, width }
+        Self { format, asked, width }
     }
 
     /// Prints a result.
@@ -37,6 +38,11 @@ impl Output {
         let mut text = serde_json::to_string_pretty(value)?;
         text.push('\n');
         self.write(&text)
+    }
+
+    /// Whether JSON was asked for, and not only chosen because nobody looks.
+    pub fn asked_for_json(&self) -> bool {
+        self.asked == Some(Format::Json)
     }
 
     /// The form that was asked for or chosen.

@@ -19,17 +19,28 @@ use crate::ops::{
     ValidTaskDefinition, Waited,
 };
 
+/// What is run.
+#[derive(Clone, Copy)]
+pub(super) struct What<'a> {
+    /// The definition.
+    pub(super) definition: &'a ValidTaskDefinition,
+    /// Its revision, if it is a registered one.
+    pub(super) revision: Option<u32>,
+}
+
 pub(super) fn run(
     engine: &mut Engine,
-    definition: &ValidTaskDefinition,
+    what: What<'_>,
     overrides: TaskOverride,
     args: &Run,
     format: Option<Format>,
     output: Output,
 ) -> Result<(), Failure> {
+    let What { definition, revision } = what;
     let options = RunOptions {
         started_by: args.started_by.clone(),
         overrides,
+        revision,
         volume_configurations: args.volume_configurations.as_ref().map_or(Ok(Vec::new()), volumes::read)?,
         ..RunOptions::default()
     };

@@ -35,6 +35,11 @@ impl Owner {
         TaskArn { owner: self.clone(), cluster: cluster.to_owned(), id: id.to_owned() }
     }
 
+    /// The ARN of a service.
+    pub fn service(&self, cluster: &str, name: &str) -> ServiceArn {
+        ServiceArn { owner: self.clone(), cluster: cluster.to_owned(), name: name.to_owned() }
+    }
+
     /// The ARN of a container; `id` is a UUID.
     pub fn container(&self, cluster: &str, task: &str, id: &str) -> ContainerArn {
         ContainerArn { owner: self.clone(), cluster: cluster.to_owned(), task: task.to_owned(), id: id.to_owned() }
@@ -101,6 +106,18 @@ pub struct ContainerArn {
     pub id: String,
 }
 
+/// `arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ServiceArn {
+    /// Account and region.
+    pub owner: Owner,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The service's name.
+    pub name: String,
+}
+
 /// A task definition as callers name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskDefinitionName {
@@ -163,6 +180,34 @@ impl TaskArn {
     }
 }
 
+impl ServiceArn {
+    /// The ARN of one of its revisions; `id` is 19 digits, those of the deployment.
+    pub fn revision(&self, id: &str) -> String {
+        format!("{}service-revision/{}/{}/{id}", self.owner.prefix(), self.cluster, self.name)
+    }
+
+    /// The ARN of one of its service deployments; `id` is 21 characters.
+    pub fn deployment(&self, id: &str) -> String {
+        format!("{}service-deployment/{}/{}/{id}", self.owner.prefix(), self.cluster, self.name)
+    }
+
+    /// The service and the id in the ARN of a revision (`service-revision`) or of a service deployment
+    /// (`service-deployment`).
+    pub fn split_child(text: &str, kind: &str) -> Option<(Self, String)> {
+        let (owner, tail) = split(text, kind)?;
+        let mut parts = tail.splitn(3, '/').map(str::to_owned);
+        let (cluster, name, id) = (parts.next()?, parts.next()?, parts.next()?);
+        (is_name(&cluster) && is_name(&name) && is_name(&id)).then_some((Self { owner, cluster, name }, id))
+    }
+
+    /// The short form `service/NAME` means the default cluster.
+    fn parse(text: &str) -> Option<Self> {
+        let (owner, tail) = split(text, "service")?;
+        let (cluster, name) = tail.split_once('/').unwrap_or(("default", tail));
+        (is_name(cluster) && is_name(name)).then(|| Self { owner, cluster: cluster.to_owned(), name: name.to_owned() })
+    }
+}
+
 impl ContainerArn {
     fn parse(text: &str) -> Option<Self> {
         let (owner, tail) = split(text, "container")?;
@@ -193,6 +238,12 @@ impl fmt::Display for TaskArn {
 impl fmt::Display for ContainerArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}container/{}/{}/{}", self.owner.prefix(), self.cluster, self.task, self.id)
+    }
+}
+
+impl fmt::Display for ServiceArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}service/{}/{}", self.owner.prefix(), self.cluster, self.name)
     }
 }
 
@@ -242,6 +293,7 @@ text_form!(ClusterArn, "the ARN of a cluster");
 text_form!(TaskDefinitionArn, "the ARN of a task definition");
 text_form!(TaskArn, "the ARN of a task");
 text_form!(ContainerArn, "the ARN of a container");
+text_form!(ServiceArn, "the ARN of a service");
 
 #[cfg(test)]
 mod tests {

@@ -24,6 +24,8 @@ pub enum Exception {
     ServiceNotFoundException,
     /// The service is not ACTIVE.
     ServiceNotActiveException,
+    /// No such service deployment.
+    ServiceDeploymentNotFoundException,
     /// Known to ECS, not to this version of berth.
     UnsupportedFeatureException,
     /// No such thing.

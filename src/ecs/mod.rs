@@ -4,10 +4,14 @@
 //! get back: therefore members are `Option`, lists included, wherever ECS tells the two apart.
 
 pub mod arn;
+pub mod cluster;
 pub mod container_definition;
 pub mod error;
 pub mod linux;
 pub mod overrides;
+pub mod request;
+pub mod service;
+pub mod service_deployment;
 pub mod status;
 pub mod task;
 pub mod task_definition;

@@ -146,6 +146,17 @@ impl TaskState {
         last.filter(|_| self.health() == HealthStatus::Healthy)
     }
 
+    /// What the checks of its essential containers say that have one, for the task's service; none if none has.
+    pub fn checked_health(&self) -> Option<HealthStatus> {
+        let checked = || self.essential_health().filter(|health| health.rule.is_some()).map(|health| health.status);
+        let of = |status| checked().any(|other| other == status);
+        checked().next().map(|_| match () {
+            () if of(HealthStatus::Unhealthy) => HealthStatus::Unhealthy,
+            () if of(HealthStatus::Unknown) => HealthStatus::Unknown,
+            () => HealthStatus::Healthy,
+        })
+    }
+
     fn essential_health(&self) -> impl Iterator<Item = &Health> {
         self.containers.iter().filter(|container| container.essential).map(|container| &container.health)
     }

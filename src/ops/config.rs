@@ -13,6 +13,7 @@ pub(super) use self::image::is_proxy;
 pub use self::image::{ImageSettings, PullBehavior};
 pub use self::storage::{EfsConfig, StorageConfig, StorageLimit, VolumesConfig};
 pub use self::values::{EnvironmentFileSettings, SecretSettings, Source};
+use super::TimeScale;
 use crate::plan::grants::Grants;
 use crate::plan::{Cidr, LogPlan};
 
@@ -55,6 +56,10 @@ pub struct Config {
     pub efs: BTreeMap<String, EfsConfig>,
     /// What definitions for container instances may have of the host.
     pub instance: Grants,
+    /// What tasks may have of this host.
+    pub capacity: Capacity,
+    /// The pace of ECS's clocks for services that are created here.
+    pub time_scale: TimeScale,
 }
 
 /// `[vpc]`
@@ -104,6 +109,16 @@ impl Default for LogConfig {
     }
 }
 
+/// `[capacity]`: what tasks may have of this host; its own figures where nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Capacity {
+    /// CPU units: 1024 are one CPU.
+    pub cpu: Option<u64>,
+    /// MiB of memory.
+    pub memory_mib: Option<u64>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -114,6 +129,8 @@ impl Default for Config {
             network: NetworkConfig::default(),
             dns: Vec::new(),
             log: LogConfig::default(),
+            capacity: Capacity::default(),
+            time_scale: TimeScale::default(),
             image: ImageSettings::default(),
             aws: AwsSettings::default(),
             secrets: SecretSettings::default(),

@@ -58,30 +58,37 @@ impl Engine {
         &self,
         ground: &'a Ground,
         definition: &ValidTaskDefinition,
+        also: &HashSet<String>,
     ) -> Result<Connection<'a>, OpsError> {
         let task = definition.definition();
         Ok(match ground {
             Ground::Awsvpc(vpc) => {
-                let (subnet, address) = free_address(vpc, &self.leased_addresses()?)?;
+                let (subnet, address) = free_address(vpc, &self.leased_addresses(also)?)?;
                 Connection::Awsvpc { vpc, subnet, address }
             }
             Ground::Bridge(vpc) => Connection::Bridge {
                 block: vpc.cidr,
-                addresses: self.bridge_addresses(vpc, task)?,
-                ports: self.ports(task, NetworkMode::Bridge)?,
+                addresses: self.bridge_addresses(vpc, task, also)?,
+                ports: self.ports(task, NetworkMode::Bridge, also)?,
             },
-            Ground::Host(files) => Connection::Host { files, ports: self.ports(task, NetworkMode::Host)? },
+            Ground::Host(files) => Connection::Host { files, ports: self.ports(task, NetworkMode::Host, also)? },
             Ground::None => Connection::None,
         })
     }
 
-    fn leased_addresses(&self) -> Result<HashSet<Ipv4Addr>, OpsError> {
+    fn leased_addresses(&self, also: &HashSet<String>) -> Result<HashSet<Ipv4Addr>, OpsError> {
         let leases = self.store.list::<Lease>(LEASES)?;
-        Ok(leases.iter().filter_map(|lease| lease.key.strip_prefix(LEASES)?.parse().ok()).collect())
+        let keys = leases.iter().map(|lease| &lease.key).chain(also);
+        Ok(keys.filter_map(|key| key.strip_prefix(LEASES)?.parse().ok()).collect())
     }
 
-    fn bridge_addresses(&self, block: &Vpc, task: &TaskDefinition) -> Result<Vec<Option<Ipv4Addr>>, OpsError> {
-        let mut taken = self.leased_addresses()?;
+    fn bridge_addresses(
+        &self,
+        block: &Vpc,
+        task: &TaskDefinition,
+        also: &HashSet<String>,
+    ) -> Result<Vec<Option<Ipv4Addr>>, OpsError> {
+        let mut taken = self.leased_addresses(also)?;
         let mut next = || {
             let (_, address) = free_address(block, &taken)?;
             taken.insert(address);
@@ -92,7 +99,12 @@ impl Engine {
     }
 
     /// The ports of each container.
-    fn ports(&self, task: &TaskDefinition, mode: NetworkMode) -> Result<Vec<Vec<PortBinding>>, OpsError> {
+    fn ports(
+        &self,
+        task: &TaskDefinition,
+        mode: NetworkMode,
+        also: &HashSet<String>,
+    ) -> Result<Vec<Vec<PortBinding>>, OpsError> {
         let of_containers: Vec<_> = task.container_definitions.iter().map(|one| wishes(one, mode)).collect();
         let all = of_containers.concat();
         if all.is_empty() {
@@ -100,7 +112,7 @@ impl Engine {
         }
         let leases = self.store.list::<Lease>(PORTS)?;
         let port = |key: &str| key.strip_prefix(PORTS)?.parse::<HostPort>().ok();
-        let taken = leases.iter().filter_map(|lease| port(&lease.key)).collect();
+        let taken = leases.iter().map(|lease| &lease.key).chain(also).filter_map(|key| port(key)).collect();
         let chosen = choose(&all, &taken, net::is_free, &mut rand::rng()).map_err(|none| match none {
             NoPort::Full(count, protocol) => OpsError::NoPorts { count, protocol },
             NoPort::Taken(taken) => {

@@ -13,6 +13,9 @@ use crate::validate::Problem;
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpsError {
+    /// What ECS would answer.
+    #[error("{}", .0.message)]
+    Ecs(#[from] crate::ecs::error::EcsError),
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] super::config::ConfigError),
@@ -128,6 +131,26 @@ pub enum OpsError {
     /// The host's routes cannot be read.
     #[error("read the host's routes")]
     Routes(#[source] crate::net::NetError),
+    /// The host has too little left of something.
+    #[error("{reason}: this host has no room for the task; stop others, or raise [capacity] in config.toml")]
+    NoRoom {
+        /// ECS's word for what is short, `RESOURCE:MEMORY`.
+        reason: &'static str,
+    },
+    /// Nobody holds the counts of services.
+    #[error("start the process that holds the counts of services")]
+    Scheduler {
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A service's revision is not in the store.
+    #[error("the service {service} has no revision {revision}")]
+    Revision {
+        /// The service.
+        service: String,
+        /// The revision.
+        revision: String,
+    },
     /// The task has no supervisor.
     #[error("task {task}")]
     Launch {

@@ -1,9 +1,12 @@
 //! The one way in: an [`Engine`] on one root, and one function per operation. Every caller (command line, later the HTTP
 //! endpoint and the service scheduler) goes through here; none of them needs to be running for a task to live.
 
+mod capacity;
+mod clusters;
 pub mod config;
 mod connect;
 mod credentials;
+mod definitions;
 pub mod doctor;
 mod engine;
 mod environment;
@@ -12,18 +15,24 @@ mod exec;
 mod fetch;
 mod find;
 mod hidden;
+pub mod host;
 mod images;
 mod login;
 mod logs;
+mod paging;
 mod platform;
 mod provide;
 mod pull;
 mod registries;
+mod resume;
 mod run;
+mod run_task;
 mod secrets;
+mod services;
 mod stats;
 mod storage;
 mod tasks;
+mod time_scale;
 mod values;
 mod view;
 mod vpc;
@@ -39,11 +48,14 @@ pub use login::Registry;
 pub use logs::Followed;
 pub use provide::TaskImages;
 pub use pull::PullError;
+pub use resume::Resumed;
 pub use run::RunOptions;
 pub use secrets::PutSecret;
+pub use services::{Fetches, Preview, PreviewStep, ServiceRecord, Turn};
 pub use stats::{ContainerUsage, TaskUsage};
 pub use storage::StorageUsage;
 pub use tasks::{TaskList, TaskRecord, Waited};
+pub use time_scale::TimeScale;
 pub use values::LookupError;
 pub use why::{ContainerWhy, FailureWhy, HealthWhy, MemoryWhy, Why};
 

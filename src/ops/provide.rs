@@ -111,6 +111,36 @@ impl Engine {
         Err(OpsError::Restless)
     }
 
+    /// The images of a task if all are here and no registry is to be asked, or all have been `asked` for just now.
+    pub(super) fn images_at_hand(
+        &self,
+        definition: &ValidTaskDefinition,
+        options: &RunOptions,
+        asked: bool,
+    ) -> Result<Option<TaskImages>, OpsError> {
+        let started_at = now();
+        let references = references(definition.definition(), options)?;
+        let values = match self.values(definition.definition()) {
+            Ok(values) => values,
+            Err(unavailable) => {
+                let outcome = Err(Missing { container: None, reason: unavailable.reason() });
+                let values = TaskValues::default();
+                return Ok(Some(TaskImages { started_at, stopped_at: now(), values, outcome }));
+            }
+        };
+        let images = self.images()?;
+        let using = images.using()?;
+        let mut found = Vec::new();
+        for reference in &references {
+            match images.resolve(reference)?.filter(|image| asked || !self.asks(image, reference)) {
+                Some(image) => found.push(facts(image)?),
+                None => return Ok(None),
+            }
+        }
+        let outcome = Ok(Present { facts: found, _using: using });
+        Ok(Some(TaskImages { started_at, stopped_at: now(), values, outcome }))
+    }
+
     /// Pulls what is not here or is to be asked for, all at once. The first container's failure is the task's.
     fn bring(
         &self,

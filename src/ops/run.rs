@@ -1,26 +1,30 @@
 //! `run`: register the definition, plan the task, commit it with its lease, start its supervisor.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use nix::sys::resource::{Resource, getrlimit};
 use rand::RngExt;
 
+use super::capacity::requirements;
 use super::connect::Ground;
+use super::definitions::{bare, registered};
 use super::engine::DEFAULT_CLUSTER;
 use super::provide::{Missing, Present};
 use super::pull::reason::{chain, shortened};
 use super::{Engine, OpsError, TaskImages, TaskRecord};
+use crate::ecs::task_definition::TaskDefinitionStatus;
 use crate::ecs::volume::TaskVolumeConfiguration;
 use crate::ecs::{LaunchType, TaskDefinition, TaskOverride};
 use crate::image::Digest;
 use crate::lifecycle::{TaskState, Timestamp};
-use crate::plan::TaskPlan;
 use crate::plan::connect::Connection;
 use crate::plan::make::{Names, OPEN_FILES, Place, plan, plan_unstarted};
 use crate::plan::volumes::StorageSettings;
+use crate::plan::{ServiceLink, TaskPlan};
+use crate::scheduler::PlacementRules;
 use crate::secrets::TaskValues;
-use crate::store::records::{self, Lease};
+use crate::store::records::{self, Lease, Room};
 use crate::store::{Commit, Txn};
 use crate::supervisor::launch::{Beginning, LaunchError, Waiting, begin, launch};
 use crate::sys::capability::{Capabilities, permitted};
@@ -35,6 +39,19 @@ const ATTEMPTS: usize = 100;
 pub struct RunOptions {
     /// `startedBy`.
     pub started_by: Option<String>,
+    /// The cluster, where it is not the default one.
+    pub cluster: Option<String>,
+    /// `group`, where it is not the family's.
+    pub group: Option<String>,
+    /// The service that it belongs to.
+    pub service: Option<ServiceLink>,
+    /// The subnets that it may be in; all of them, where none is named.
+    pub subnets: Vec<String>,
+    /// The revision that it is of; without one, that of the family which is the same definition, or a new one. A task of a
+    /// revision is started only where there is room for it.
+    pub revision: Option<u32>,
+    /// Where it may be.
+    pub placement: PlacementRules,
     /// The digests of images by the names of their containers: those with which a deployment began. A container with
     /// `versionConsistency` disabled does not care.
     pub pinned: BTreeMap<String, Digest>,
@@ -61,11 +78,12 @@ impl RunOptions {
 }
 
 /// What a task is planned into.
-struct Surroundings {
+pub(super) struct Surroundings {
     ground: Ground,
     zone: String,
     resolv_conf: String,
     storage: StorageSettings,
+    cluster: String,
 }
 
 /// What a task is made of.
@@ -98,9 +116,9 @@ impl Engine {
         match images.outcome {
             Ok(present) => {
                 let storage = self.storage(definitions.applied, options)?;
-                self.start(definitions, &present, &images.values, storage, &names)
+                self.start(definitions, &present, &images.values, storage, &names, options)
             }
-            Err(missing) => self.record_unstarted(definitions, &missing, &names),
+            Err(missing) => self.record_unstarted(definitions, &missing, &names, options),
         }
     }
 
@@ -112,16 +130,21 @@ impl Engine {
         values: &TaskValues,
         storage: StorageSettings,
         names: &Names,
+        options: &RunOptions,
     ) -> Result<TaskRecord, OpsError> {
         let waiting = begin(&names.task, Beginning::New);
         let waiting = waiting.map_err(|source| OpsError::Launch { task: names.task.clone(), source })?;
-        let surroundings = self.surroundings(definitions.applied, storage)?;
+        let surroundings = self.surroundings(definitions.applied, storage, options)?;
+        let room = options.revision.map(|_| self.lock_capacity()).transpose()?;
+        if room.is_some() {
+            self.check_room(definitions.applied, &options.placement)?;
+        }
         for _ in 0..ATTEMPTS {
-            let place = self.place(&surroundings, definitions.applied)?;
-            let revision = self.revision(definitions.registered)?;
+            let place = self.place(&surroundings, definitions.applied, &HashSet::new())?;
+            let revision = self.revision(definitions.registered, options)?;
             let plan = plan(definitions.applied, revision.number, &images.facts, &place, names.clone())?;
             let state = state(&plan);
-            let leases = leases(&plan);
+            let leases = leases(Txn::default(), definitions.applied, &plan);
             if let Some(record) = self.commit(definitions.registered, plan, state, &revision, leases)? {
                 return self.launch(waiting, record, values);
             }
@@ -135,11 +158,12 @@ impl Engine {
         definitions: Definitions<'_>,
         missing: &Missing,
         names: &Names,
+        options: &RunOptions,
     ) -> Result<TaskRecord, OpsError> {
-        let surroundings = self.surroundings(definitions.applied, StorageSettings::default())?;
+        let surroundings = self.surroundings(definitions.applied, StorageSettings::default(), options)?;
         for _ in 0..ATTEMPTS {
-            let place = self.place(&surroundings, definitions.applied)?;
-            let revision = self.revision(definitions.registered)?;
+            let place = self.place(&surroundings, definitions.applied, &HashSet::new())?;
+            let revision = self.revision(definitions.registered, options)?;
             let plan = plan_unstarted(definitions.applied, revision.number, &place, names.clone());
             let mut state = state(&plan);
             state.never_start(&missing.reason, missing.container, Timestamp(names.pulled_at));
@@ -151,23 +175,31 @@ impl Engine {
     }
 
     /// What does not change between two attempts.
-    fn surroundings(
+    pub(super) fn surroundings(
         &mut self,
         definition: &ValidTaskDefinition,
         storage: StorageSettings,
+        options: &RunOptions,
     ) -> Result<Surroundings, OpsError> {
-        let (ground, zone) = (self.ground(definition)?, self.zone());
-        Ok(Surroundings { ground, zone, resolv_conf: self.resolv_conf(), storage })
+        let mut ground = self.ground(definition)?;
+        if let Ground::Awsvpc(vpc) = &mut ground
+            && !options.subnets.is_empty()
+        {
+            vpc.subnets.retain(|subnet| options.subnets.contains(&subnet.id));
+        }
+        let cluster = options.cluster.clone().unwrap_or_else(|| DEFAULT_CLUSTER.to_owned());
+        Ok(Surroundings { ground, zone: self.zone(), resolv_conf: self.resolv_conf(), storage, cluster })
     }
 
-    /// A place with addresses and ports that are free now.
-    fn place<'a>(
+    /// A place with addresses and ports that are free now, and not among `also` (keys of leases).
+    pub(super) fn place<'a>(
         &'a self,
         surroundings: &'a Surroundings,
         definition: &ValidTaskDefinition,
+        also: &HashSet<String>,
     ) -> Result<Place<'a>, OpsError> {
-        let Surroundings { ground, zone, resolv_conf, storage } = surroundings;
-        let connection = self.connection(ground, definition)?;
+        let Surroundings { ground, zone, resolv_conf, storage, cluster } = surroundings;
+        let connection = self.connection(ground, definition, also)?;
         let zone = match &connection {
             Connection::Awsvpc { subnet, .. } => &subnet.zone,
             Connection::Bridge { .. } | Connection::Host { .. } | Connection::None => zone,
@@ -175,7 +207,7 @@ impl Engine {
         Ok(Place {
             account: &self.config.account,
             region: &self.config.region,
-            cluster: DEFAULT_CLUSTER,
+            cluster,
             launch_type: if definition.is_fargate() { LaunchType::Fargate } else { LaunchType::Ec2 },
             zone,
             connection,
@@ -200,8 +232,8 @@ impl Engine {
         let mut txn = with.put(plan.plan_key(), &plan).put(plan.status_key(), &state);
         if revision.is_new {
             let key = records::definition(&plan.account, &plan.region, &plan.family, plan.revision);
-            let task: &TaskDefinition = definition.definition();
-            txn = txn.require_absent(&key).put(&key, task);
+            let task = registered(definition, &self.owner(), plan.revision, plan.created_at);
+            txn = txn.require_absent(&key).put(&key, &task);
         }
         match self.store.commit(&txn)? {
             Commit::Done => Ok(Some(TaskRecord { plan, desired: None, state })),
@@ -211,7 +243,12 @@ impl Engine {
 
     /// A supervisor that gave up has made nothing yet: the record says so and the lease is free again. One that was killed may
     /// have: another one takes the task up. The values are written when the task is on record, lest they lie about.
-    fn launch(&mut self, waiting: Waiting, record: TaskRecord, values: &TaskValues) -> Result<TaskRecord, OpsError> {
+    pub(super) fn launch(
+        &mut self,
+        waiting: Waiting,
+        record: TaskRecord,
+        values: &TaskValues,
+    ) -> Result<TaskRecord, OpsError> {
         if let Err(error) = values.write(&record.plan.paths) {
             self.give_up(record, &shortened(&format!("ResourceInitializationError: {}", chain(&error))))?;
             return Err(error.into());
@@ -231,10 +268,10 @@ impl Engine {
     }
 
     /// Makes the record that of a task which stopped before anything of it was made.
-    fn give_up(&mut self, record: TaskRecord, reason: &str) -> Result<(), OpsError> {
+    pub(super) fn give_up(&mut self, record: TaskRecord, reason: &str) -> Result<(), OpsError> {
         let mut state = record.state;
         state.never_start(reason, None, Timestamp(time::wall_ns() / 1_000_000));
-        let txn = Txn::default().put(record.plan.status_key(), &state);
+        let txn = Txn::default().put(record.plan.status_key(), &state).delete(records::room(&record.plan.id));
         let _: Commit = self.store.commit(&record.plan.leases.iter().fold(txn, |txn, lease| txn.delete(lease)))?;
         // What is left of it is a directory with nothing in it that anybody needs.
         let _ = std::fs::remove_dir_all(&record.plan.paths.run);
@@ -242,14 +279,17 @@ impl Engine {
     }
 
     /// The latest revision of the family if it is the same definition, else the next one.
-    fn revision(&self, definition: &ValidTaskDefinition) -> Result<Revision, OpsError> {
+    fn revision(&self, definition: &ValidTaskDefinition, options: &RunOptions) -> Result<Revision, OpsError> {
+        if let Some(number) = options.revision {
+            return Ok(Revision { number, is_new: false });
+        }
         let task: &TaskDefinition = definition.definition();
         let prefix = records::definitions(&self.config.account, &self.config.region, &task.family);
         let Some(last) = self.store.list::<TaskDefinition>(&prefix)?.pop() else {
             return Ok(Revision { number: 1, is_new: true });
         };
         let number: u32 = last.key.strip_prefix(&prefix).and_then(|number| number.parse().ok()).unwrap_or_default();
-        let is_new = last.value != *task;
+        let is_new = bare(&last.value) != bare(task) || last.value.status == Some(TaskDefinitionStatus::Inactive);
         Ok(Revision { number: number + u32::from(is_new), is_new })
     }
 
@@ -278,17 +318,20 @@ fn open_files() -> i64 {
     }
 }
 
-/// A transaction that takes what a plan holds, if it is free.
-fn leases(plan: &TaskPlan) -> Txn {
+/// Into a transaction: what a plan holds, if it is free.
+pub(super) fn leases(txn: Txn, definition: &ValidTaskDefinition, plan: &TaskPlan) -> Txn {
     let lease = Lease { task: plan.id.clone() };
-    plan.leases.iter().fold(Txn::default(), |txn, key| txn.require_absent(key).put(key, &lease))
+    let needs = requirements(definition);
+    let room = Room { cpu: needs.cpu, memory: needs.memory };
+    let txn = txn.put(records::room(&plan.id), &room);
+    plan.leases.iter().fold(txn, |txn, key| txn.require_absent(key).put(key, &lease))
 }
 
-fn state(plan: &TaskPlan) -> TaskState {
+pub(super) fn state(plan: &TaskPlan) -> TaskState {
     TaskState::new(&plan.containers, Timestamp(plan.created_at), Timestamp(plan.pulled_at))
 }
 
-fn names(definition: &ValidTaskDefinition, options: &RunOptions, images: &TaskImages) -> Names {
+pub(super) fn names(definition: &ValidTaskDefinition, options: &RunOptions, images: &TaskImages) -> Names {
     let task: &TaskDefinition = definition.definition();
     let mut rng = rand::rng();
     let mut uuid = || uuid::Builder::from_random_bytes(rng.random()).into_uuid().to_string();
@@ -300,5 +343,7 @@ fn names(definition: &ValidTaskDefinition, options: &RunOptions, images: &TaskIm
         pulled_at: images.stopped_at.0,
         started_by: options.started_by.clone(),
         overrides: options.overrides.clone(),
+        group: options.group.clone(),
+        service: options.service.clone(),
     }
 }

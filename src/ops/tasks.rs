@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// The records below a prefix, put together by task: the keys of one task stand together, in the order desired, plan, status.
-    fn records(&self, prefix: &str) -> Result<Vec<TaskRecord>, OpsError> {
+    pub(super) fn records(&self, prefix: &str) -> Result<Vec<TaskRecord>, OpsError> {
         let mut all = Vec::new();
         let mut desired: Option<(String, Desired)> = None;
         let mut plan: Option<TaskPlan> = None;

@@ -39,7 +39,7 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         created_at: Some(time(times.created_at)),
         desired_status: if stops { TaskStatus::Stopped } else { TaskStatus::Running },
         execution_stopped_at: times.execution_stopped_at.map(time),
-        group: Some(format!("family:{}", plan.family)),
+        group: Some(plan.group.clone().unwrap_or_else(|| format!("family:{}", plan.family))),
         last_status: status(state.last_status),
         launch_type: Some(plan.launch_type),
         memory: plan.memory.clone(),

@@ -17,6 +17,8 @@ fn names(count: u8) -> Names {
         created_at: 0,
         pulled_at: 0,
         started_by: None,
+        group: None,
+        service: None,
         overrides: crate::ecs::TaskOverride::default(),
     }
 }

@@ -12,7 +12,7 @@ use super::volume::{MountPlan, StoragePlan};
 use super::volumes::{StorageSettings, VolumeError, storage};
 use super::{
     CgroupPlan, ContainerLimits, ContainerPlan, Layout, LogPlan, PrivateEnvironment, ProcessPlan, RootNetwork,
-    RootfsPlan, TaskLimits, TaskPlan, isolation, rights,
+    RootfsPlan, ServiceLink, TaskLimits, TaskPlan, isolation, rights,
 };
 use crate::ecs::arn::Owner;
 use crate::ecs::{ContainerDefinition, LaunchType, TaskDefinition, TaskOverride};
@@ -64,6 +64,10 @@ pub struct Names {
     pub started_by: Option<String>,
     /// What the run has replaced in the definition.
     pub overrides: TaskOverride,
+    /// `group`, where it is not the family's.
+    pub group: Option<String>,
+    /// The service that it belongs to.
+    pub service: Option<ServiceLink>,
 }
 
 /// The definition cannot run with its images. The texts are those of ECS's container reasons.
@@ -174,6 +178,8 @@ fn plan_task(
         memory: definition.memory_mib().map(|mib| mib.to_string()),
         started_by: names.started_by,
         overrides: names.overrides,
+        group: names.group,
+        service: names.service,
         created_at: names.created_at,
         pulled_at: names.pulled_at,
         launch_type: place.launch_type,

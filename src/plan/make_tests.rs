@@ -71,6 +71,8 @@ fn a_task_without_images_has_a_plan_for_its_record() {
         pulled_at: 2,
         started_by: None,
         overrides: TaskOverride::default(),
+        group: None,
+        service: None,
     };
     let plan = plan_unstarted(&definition, 1, &place(&layout, &vpc), names);
     assert_eq!((plan.containers[0].image.as_str(), plan.containers[0].image_digest.as_str()), ("x", ""));

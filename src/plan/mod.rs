@@ -15,6 +15,7 @@ mod network;
 mod paths;
 pub mod ports;
 mod rights;
+mod service;
 pub mod spec;
 mod task;
 pub mod user;
@@ -29,5 +30,6 @@ pub use container::{
 pub use network::{Cidr, ContainerNetwork, EniPlan, LinkPlan, NetworkPlan, RootNetwork};
 pub use paths::{ContainerPaths, Layout, TaskPaths};
 pub use rights::ALL_CAPABILITIES;
+pub use service::{SchedulerPlan, ServiceLink};
 pub use task::TaskPlan;
 pub use volume::VolumePlan;

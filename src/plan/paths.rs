@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::SchedulerPlan;
+
 /// The directories of one berth root. Two roots share nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
@@ -78,6 +80,16 @@ impl Layout {
     /// Where the tasks' directories for locks and sockets are, by their ids.
     pub fn tasks_run(&self) -> PathBuf {
         self.run.join("tasks")
+    }
+
+    /// The process that holds the counts of this root's services.
+    pub fn scheduler(&self) -> SchedulerPlan {
+        let private = *self != Self::system();
+        SchedulerPlan {
+            root: private.then(|| self.state.clone()),
+            lock: self.run.join("schedule.lock"),
+            control: self.run.join("schedule.sock"),
+        }
     }
 
     /// All that belongs to one task.

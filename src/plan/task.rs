@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::volume::StoragePlan;
-use super::{CgroupPlan, ContainerPaths, ContainerPlan, NetworkPlan, RootNetwork, TaskPaths};
+use super::{CgroupPlan, ContainerPaths, ContainerPlan, NetworkPlan, RootNetwork, ServiceLink, TaskPaths};
 use crate::ecs::{LaunchType, TaskOverride};
 
 /// Every choice made for one task.
@@ -35,6 +35,12 @@ pub struct TaskPlan {
     /// What the run has replaced in the task definition; it is in this plan already.
     #[serde(default)]
     pub overrides: TaskOverride,
+    /// `group`, where it is not the family's: `service:NAME`.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// The service that it belongs to, if it does.
+    #[serde(default)]
+    pub service: Option<ServiceLink>,
     /// When it was asked for, in milliseconds since the epoch.
     pub created_at: i64,
     /// When its images were here, or were given up: shortly before it was committed.

@@ -10,8 +10,12 @@ pub const TASKS: &str = "task/";
 pub const LEASES: &str = "lease/";
 /// The first part of the keys of leases of the host's ports, `port/8080/tcp`.
 pub const PORTS: &str = "port/";
+/// The first part of the keys of what tasks take of the host's CPU and memory.
+pub const ROOMS: &str = "room/";
 /// The bridge's block that this root has chosen.
 pub const BRIDGE: &str = "bridge";
+/// The first part of every service's key.
+pub const SERVICES: &str = "service/";
 /// The VPC that this root has chosen.
 pub const VPC: &str = "vpc";
 
@@ -23,6 +27,41 @@ pub fn task(account: &str, region: &str, cluster: &str, id: &str) -> String {
 /// The lease of an address.
 pub fn lease(address: std::net::Ipv4Addr) -> String {
     format!("{LEASES}{address}")
+}
+
+/// What a task takes of the host.
+pub fn room(task: &str) -> String {
+    format!("{ROOMS}{task}")
+}
+
+/// A cluster.
+pub fn cluster(account: &str, region: &str, name: &str) -> String {
+    format!("{}{name}", clusters(account, region))
+}
+
+/// All clusters.
+pub fn clusters(account: &str, region: &str) -> String {
+    format!("cluster/{account}/{region}/")
+}
+
+/// A service.
+pub fn service(account: &str, region: &str, cluster: &str, name: &str) -> String {
+    format!("{}{name}", services(account, region, cluster))
+}
+
+/// All services of a cluster.
+pub fn services(account: &str, region: &str, cluster: &str) -> String {
+    format!("{SERVICES}{account}/{region}/{cluster}/")
+}
+
+/// What a deployment of a service froze; `service` is the service's own key.
+pub fn revision(service: &str, id: &str) -> String {
+    format!("revision/{service}/{id}")
+}
+
+/// The tasks that a RunTask with this client token has started.
+pub fn token(account: &str, region: &str, cluster: &str, token: &str) -> String {
+    format!("token/{account}/{region}/{cluster}/{token}")
 }
 
 /// A revision of a task definition; the number is padded, so that the order of keys is that of revisions.
@@ -44,6 +83,15 @@ pub struct Desired {
     pub code: StopCode,
     /// Milliseconds that its containers have at most between the stop signal and SIGKILL; without it their own time.
     pub grace: Option<u64>,
+}
+
+/// What a task takes of the host as long as anything of it is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// CPU units.
+    pub cpu: u64,
+    /// MiB of memory.
+    pub memory: u64,
 }
 
 /// Who holds an address.

@@ -97,7 +97,7 @@ fn send(client: &mut Client, status: LastStatus) -> bool {
 }
 
 /// A socket's address holds 107 bytes of path: a long one is reached through a descriptor of its directory.
-fn short<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+pub fn short<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     };
@@ -115,7 +115,7 @@ pub fn poke(path: &Path) -> io::Result<()> {
 }
 
 /// Whether an error of connecting or writing says that there is no loop, or that it has ended since.
-fn nobody_listens(error: &io::Error) -> bool {
+pub(super) fn nobody_listens(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound};
     matches!(error.kind(), NotFound | ConnectionRefused | BrokenPipe | ConnectionReset)
 }

@@ -197,6 +197,7 @@ impl Loop<'_> {
             }
         }
         self.control.tell(self.task.last_status);
+        self.tell_service();
         remove_run_directory(self.base)
     }
 }

@@ -17,6 +17,7 @@ use super::holder::{Base, Reaped, told};
 use super::launch::{Answer, Beginning};
 use super::pump::Pump;
 use super::recover::{self, Kin, LiveInit, Network, exit_of};
+use super::wake::Told;
 use super::workers::Worker;
 use crate::lifecycle::{
     Container, ContainerPhase, Event, Exit, LastStatus, Now, Preparation, TaskState, Timestamp, deadline, step,
@@ -69,6 +70,8 @@ pub(super) struct Loop<'a> {
     pub(super) finishing: bool,
     /// The status that those who watch know; the record has it.
     told: LastStatus,
+    /// What the task's service has been told.
+    pub(super) service_knows: Option<Told>,
     signals: SignalFd,
     exits_in: OwnedFd,
     holder_lives: bool,
@@ -135,6 +138,7 @@ impl<'a> Loop<'a> {
             exits: exits.to_vec(),
             look_at: None,
             finishing: false,
+            service_knows: None,
             signals,
             exits_in,
             holder_lives: true,
@@ -148,6 +152,7 @@ impl<'a> Loop<'a> {
             TaskState::new(&base.plan.containers, Timestamp(base.plan.created_at), Timestamp(base.plan.pulled_at));
         let mut this = Self::begin(base, task, exits, exits_in)?;
         this.saved = Saved::at(this.task.version); // the caller has committed the first state
+        this.service_knows = Some(Told::of(&this.task));
         this.workers.push(worker);
         this.look_at = Some(time::boot_ms() + FIRST_LOOK);
         Ok(this)
@@ -221,6 +226,9 @@ impl<'a> Loop<'a> {
         if self.told != self.task.last_status && !self.finishing {
             self.told = self.task.last_status;
             self.control.tell(self.told);
+        }
+        if !self.finishing {
+            self.tell_service();
         }
         self.bury();
     }

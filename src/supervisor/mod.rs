@@ -18,7 +18,9 @@ mod holder;
 pub mod launch;
 mod pump;
 mod recover;
+pub mod wake;
 mod workers;
 
-pub use control::{Watch, poke, watch};
+pub use control::{Watch, poke, short, watch};
 pub use holder::supervise;
+pub use wake::wake;

@@ -13,7 +13,7 @@ use super::protocol::Report;
 use super::{Worker, failed};
 use crate::net;
 use crate::runtime::storage;
-use crate::store::records::{LEASES, Lease, PORTS};
+use crate::store::records::{LEASES, Lease, PORTS, room};
 use crate::store::{Commit, Store, Txn};
 
 impl Worker {
@@ -53,11 +53,9 @@ impl Worker {
             false => store.list::<Lease>(PORTS)?,
         };
         let ports = ports.into_iter().filter(|lease| lease.value.task == self.plan.id);
-        let release: Vec<String> = own.into_iter().chain(ports).map(|lease| lease.key).collect();
-        if !release.is_empty() {
-            let release = release.into_iter().fold(Txn::default(), |txn, key| txn.delete(key));
-            let _: Commit = store.commit(&release)?;
-        }
+        let release = own.into_iter().chain(ports).map(|lease| lease.key).chain([room(&self.plan.id)]);
+        let release = release.fold(Txn::default(), |txn, key| txn.delete(key));
+        let _: Commit = store.commit(&release)?;
         Ok(())
     }
 }

@@ -27,6 +27,7 @@ mod pull;
 mod pull_kills;
 mod recovery;
 mod restart;
+mod services;
 mod shared;
 mod task;
 mod values;

@@ -1,0 +1,206 @@
+//! Task definitions as ECS keeps them: families of revisions that are registered, described, listed and deregistered.
+//! A revision's number is never used again.
+
+use super::paging::page;
+use super::{Engine, OpsError};
+use crate::ecs::arn::{Owner, TaskDefinitionArn, TaskDefinitionName};
+use crate::ecs::error::EcsError;
+use crate::ecs::request::{ListTaskDefinitionsRequest, ListTaskDefinitionsResponse, TaskDefinitionResponse};
+use crate::ecs::task_definition::{Compatibility, NetworkMode, TaskDefinitionStatus};
+use crate::ecs::{TaskDefinition, Timestamp};
+use crate::store::{Commit, Entry, Txn, records};
+use crate::sys::time;
+use crate::validate::ValidTaskDefinition;
+
+const ATTEMPTS: usize = 100;
+
+/// A definition as it is registered: what was given, and what only registration sets.
+pub(super) fn registered(definition: &ValidTaskDefinition, owner: &Owner, revision: u32, at: i64) -> TaskDefinition {
+    let given = definition.definition();
+    TaskDefinition {
+        task_definition_arn: Some(owner.task_definition(&given.family, revision).to_string()),
+        revision: i32::try_from(revision).ok(),
+        status: Some(TaskDefinitionStatus::Active),
+        compatibilities: Some(compatibilities(given)),
+        registered_at: Some(Timestamp::from_millis(at)),
+        registered_by: Some(format!("arn:aws:iam::{}:root", owner.account)),
+        requires_attributes: given.requires_attributes.clone().or_else(|| Some(Vec::new())),
+        ..bare(given)
+    }
+}
+
+/// A definition without what only registration sets.
+pub(super) fn bare(definition: &TaskDefinition) -> TaskDefinition {
+    TaskDefinition {
+        task_definition_arn: None,
+        revision: None,
+        status: None,
+        requires_attributes: None,
+        compatibilities: None,
+        registered_at: None,
+        deregistered_at: None,
+        delete_requested_at: None,
+        registered_by: None,
+        ..definition.clone()
+    }
+}
+
+/// What it could run on: container instances always, others as it says.
+fn compatibilities(definition: &TaskDefinition) -> Vec<Compatibility> {
+    let mut all = vec![Compatibility::Ec2];
+    if !matches!(definition.network_mode, Some(NetworkMode::Awsvpc)) {
+        all.push(Compatibility::External);
+    }
+    all.extend(definition.requires_compatibilities.iter().flatten().copied());
+    all.sort();
+    all.dedup();
+    all
+}
+
+impl Engine {
+    /// RegisterTaskDefinition: always a new revision.
+    pub fn register_task_definition(
+        &mut self,
+        definition: &ValidTaskDefinition,
+    ) -> Result<TaskDefinitionResponse, OpsError> {
+        let owner = self.owner();
+        let prefix = records::definitions(&owner.account, &owner.region, definition.family());
+        for _ in 0..ATTEMPTS {
+            let last = self.store.list_text(&prefix)?.pop();
+            let last: u32 = last.and_then(|last| last.key.strip_prefix(&prefix)?.parse().ok()).unwrap_or_default();
+            let new = registered(definition, &owner, last + 1, time::wall_ns() / 1_000_000);
+            let key = records::definition(&owner.account, &owner.region, definition.family(), last + 1);
+            if self.store.commit(&Txn::default().require_absent(&key).put(&key, &new))? == Commit::Done {
+                return Ok(response(new));
+            }
+        }
+        Err(OpsError::Contention)
+    }
+
+    /// DescribeTaskDefinition.
+    pub fn describe_task_definition(&self, name: &str) -> Result<TaskDefinitionResponse, OpsError> {
+        let found = self.definition(name)?.ok_or_else(EcsError::definition_not_described)?;
+        Ok(response(found.value))
+    }
+
+    /// DeregisterTaskDefinition: the revision can no longer be run, and stays describable.
+    pub fn deregister_task_definition(&mut self, name: &str) -> Result<TaskDefinitionResponse, OpsError> {
+        match name.rsplit('/').next().and_then(|tail| tail.split_once(':')) {
+            None => return Err(EcsError::client("Revision is missing.").into()),
+            Some((_, revision)) if revision.parse::<u32>().is_err() => {
+                return Err(EcsError::bad_revision(revision).into());
+            }
+            Some(_) => {}
+        }
+        for _ in 0..ATTEMPTS {
+            let Entry { key, revision, value: mut found } =
+                self.definition(name)?.ok_or_else(EcsError::definition_not_described)?;
+            if found.status != Some(TaskDefinitionStatus::Active) {
+                return Ok(response(found));
+            }
+            found.status = Some(TaskDefinitionStatus::Inactive);
+            found.deregistered_at = Some(Timestamp::from_millis(time::wall_ns() / 1_000_000));
+            let txn = Txn::default().require_unchanged(&key, revision).put(&key, &found);
+            if self.store.commit(&txn)? == Commit::Done {
+                return Ok(response(found));
+            }
+        }
+        Err(OpsError::Contention)
+    }
+
+    /// ListTaskDefinitions: `familyPrefix` is a whole family's name.
+    pub fn list_task_definitions(
+        &self,
+        request: &ListTaskDefinitionsRequest,
+    ) -> Result<ListTaskDefinitionsResponse, OpsError> {
+        let owner = self.owner();
+        let prefix = match &request.family_prefix {
+            Some(family) => records::definitions(&owner.account, &owner.region, family),
+            None => format!("definition/{}/{}/", owner.account, owner.region),
+        };
+        let status = match request.status.as_deref() {
+            None | Some("ACTIVE") => TaskDefinitionStatus::Active,
+            Some("INACTIVE") => TaskDefinitionStatus::Inactive,
+            Some("DELETE_IN_PROGRESS") => TaskDefinitionStatus::DeleteInProgress,
+            Some(other) => return Err(EcsError::invalid_parameter(format!("Invalid status: {other}")).into()),
+        };
+        let all = self.store.list::<TaskDefinition>(&prefix)?;
+        let mut arns: Vec<String> = all
+            .into_iter()
+            .filter(|one| one.value.status.unwrap_or(TaskDefinitionStatus::Active) == status)
+            .filter_map(|one| arn_of(&one.key, &owner).map(|arn| arn.to_string()))
+            .collect();
+        match request.sort.as_deref() {
+            None | Some("ASC") => {}
+            Some("DESC") => arns.reverse(),
+            Some(other) => return Err(EcsError::invalid_parameter(format!("Invalid sort: {other}")).into()),
+        }
+        let (task_definition_arns, next_token) =
+            page(&arns, request.max_results, request.next_token.as_deref(), (100, 100))?;
+        Ok(ListTaskDefinitionsResponse { task_definition_arns, next_token })
+    }
+
+    /// The definition that a name means, with its read-only members: the latest ACTIVE one of a family, or that revision.
+    fn definition(&self, name: &str) -> Result<Option<Entry<TaskDefinition>>, OpsError> {
+        let owner = self.owner();
+        let key = |family: &str, revision| records::definition(&owner.account, &owner.region, family, revision);
+        let found = match name.parse::<TaskDefinitionName>() {
+            Err(_) => None,
+            Ok(TaskDefinitionName::Family(family)) => {
+                let prefix = records::definitions(&owner.account, &owner.region, &family);
+                let active = |one: &Entry<TaskDefinition>| one.value.status != Some(TaskDefinitionStatus::Inactive);
+                self.store.list::<TaskDefinition>(&prefix)?.into_iter().rev().find(active)
+            }
+            Ok(TaskDefinitionName::Revision(family, revision)) => self.store.get(&key(&family, revision))?,
+            Ok(TaskDefinitionName::Arn(arn)) if arn.owner == owner => {
+                self.store.get(&key(&arn.family, arn.revision))?
+            }
+            Ok(TaskDefinitionName::Arn(_)) => None,
+        };
+        Ok(found.map(|mut found| {
+            complete(&mut found, &owner);
+            found
+        }))
+    }
+
+    /// A definition that is registered and can be run, and its revision.
+    pub fn registered(&self, name: &str) -> Result<(ValidTaskDefinition, u32), OpsError> {
+        self.runnable(name, None)
+    }
+
+    /// Whether tasks of a registered definition must be told which subnets they may be in.
+    pub fn needs_network(&self, name: &str) -> Result<bool, OpsError> {
+        Ok(self.registered(name)?.0.network_mode() == NetworkMode::Awsvpc)
+    }
+
+    /// A definition that is to be run: one that is INACTIVE only if it is `in_use` already.
+    pub(super) fn runnable(&self, name: &str, in_use: Option<&str>) -> Result<(ValidTaskDefinition, u32), OpsError> {
+        let found = self.definition(name)?.ok_or_else(EcsError::definition_not_found)?;
+        let arn = arn_of(&found.key, &self.owner()).ok_or_else(EcsError::definition_not_found)?;
+        let short = format!("{}:{}", arn.family, arn.revision);
+        if found.value.status == Some(TaskDefinitionStatus::Inactive) && in_use != Some(&short) {
+            return Err(EcsError::client("TaskDefinition is inactive").into());
+        }
+        let valid = self.store.get::<ValidTaskDefinition>(&found.key)?.ok_or_else(EcsError::definition_not_found)?;
+        Ok((valid.value, arn.revision))
+    }
+}
+
+/// What a record without its own read-only members has for them.
+fn complete(found: &mut Entry<TaskDefinition>, owner: &Owner) {
+    let Some(arn) = arn_of(&found.key, owner) else { return };
+    found.value.revision = i32::try_from(arn.revision).ok();
+    found.value.task_definition_arn = Some(arn.to_string());
+    found.value.status.get_or_insert(TaskDefinitionStatus::Active);
+}
+
+fn arn_of(key: &str, owner: &Owner) -> Option<TaskDefinitionArn> {
+    let (rest, revision) = key.rsplit_once('/')?;
+    Some(owner.task_definition(rest.rsplit('/').next()?, revision.parse().ok()?))
+}
+
+/// Tags stand beside the definition.
+fn response(mut definition: TaskDefinition) -> TaskDefinitionResponse {
+    let tags = definition.tags.take().unwrap_or_default();
+    TaskDefinitionResponse { task_definition: definition, tags }
+}

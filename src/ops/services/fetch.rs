@@ -1,0 +1,48 @@
+//! The images of a deployment, fetched by a child of the scheduler, so that nobody waits for a registry but the tasks that
+//! need it. What cannot be had becomes a task that did not start, as it is on ECS.
+
+use super::super::{Engine, OpsError};
+use super::record::{RevisionRecord, ServiceRecord};
+use super::start::digests;
+use crate::scheduler::ServiceStatus;
+use crate::store::{Commit, Txn};
+
+const ATTEMPTS: usize = 20;
+
+impl Engine {
+    /// Fetches what the tasks of a deployment need; whether it is here now.
+    pub fn fetch_for(&mut self, key: &str, deployment: &str) -> Result<bool, OpsError> {
+        let Some(entry) = self.store.get::<ServiceRecord>(key)? else { return Ok(false) };
+        let (definition, options, _) = self.frozen(key, &entry.value, deployment)?;
+        let images = self.provide(&definition, &options, &mut |_, _| {})?;
+        for _ in 0..ATTEMPTS {
+            let Some(entry) = self.store.get::<ServiceRecord>(key)? else { return Ok(false) };
+            let wanted = entry.value.service.status == ServiceStatus::Active
+                && entry.value.service.deployments.iter().any(|one| one.id == deployment);
+            if !wanted {
+                return Ok(false);
+            }
+            let (txn, here) = match &images.outcome {
+                Ok(present) => {
+                    let (_, _, revision) = self.frozen(key, &entry.value, deployment)?;
+                    if !revision.value.pinned.is_empty() {
+                        return Ok(true);
+                    }
+                    let pinned = digests(&definition, present);
+                    let txn = Txn::default().require_unchanged(&revision.key, revision.revision);
+                    (txn.put(&revision.key, &RevisionRecord { pinned, ..revision.value }), true)
+                }
+                Err(missing) => {
+                    let mut record = entry.value;
+                    let txn =
+                        self.record_missing(&mut record, deployment, (&definition, &options), &images, missing)?;
+                    (txn.require_unchanged(key, entry.revision).put(key, &record), false)
+                }
+            };
+            if self.store.commit(&txn)? == Commit::Done {
+                return Ok(here);
+            }
+        }
+        Err(OpsError::Contention)
+    }
+}

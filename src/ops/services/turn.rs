@@ -1,0 +1,191 @@
+//! One turn of a service's scheduler: the tasks as they are, the decision, and one transaction for all that follows. Called
+//! by the process that holds the counts; two of them do each other no harm, because a decision is committed only against
+//! the record that it was made from.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::super::{Engine, OpsError};
+use super::create::boot_id;
+use super::record::{ServiceRecord, now};
+use super::start::Start;
+use crate::ecs::HealthStatus;
+use crate::lifecycle::{LastStatus, StopCode, TaskState};
+use crate::scheduler::{Change, Health, Member, Observed, Outcome, ServiceStatus, reconcile};
+use crate::store::records::{Desired, SERVICES};
+use crate::store::{Commit, Entry, Txn, records};
+use crate::supervisor::poke;
+
+const ATTEMPTS: usize = 20;
+
+/// Deployments whose images are being fetched, and those whose images have just been, by their numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Fetches {
+    /// A child is at it.
+    pub running: BTreeSet<String>,
+    /// They were here a moment ago: nobody is asked again.
+    pub done: BTreeSet<String>,
+}
+
+/// What comes of a turn.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// When to look again though nothing was heard, in milliseconds since boot.
+    pub wake: Option<u64>,
+    /// Deployments whose images must be fetched before a task can start.
+    pub fetch: Vec<String>,
+    /// The tasks, and where their supervisors listen.
+    pub tasks: Vec<(String, PathBuf)>,
+    /// Whether nothing more will ever be done.
+    pub over: bool,
+}
+
+impl Engine {
+    /// The keys of all services that somebody must hold.
+    pub fn scheduled_services(&self) -> Result<Vec<String>, OpsError> {
+        let all = self.store.list::<ServiceRecord>(SERVICES)?;
+        let held = all.into_iter().filter(|entry| entry.value.service.status != ServiceStatus::Inactive);
+        Ok(held.map(|entry| entry.key).collect())
+    }
+
+    /// Takes one turn for the service of that key.
+    pub fn turn(&mut self, key: &str, fetches: &Fetches) -> Result<Turn, OpsError> {
+        for _ in 0..ATTEMPTS {
+            let Some(entry) = self.store.get::<ServiceRecord>(key)? else {
+                return Ok(Turn { over: true, ..Turn::default() });
+            };
+            if entry.value.service.status == ServiceStatus::Inactive {
+                return Ok(Turn { over: true, ..Turn::default() });
+            }
+            if let Some(turn) = self.attempt(entry, fetches)? {
+                return Ok(turn);
+            }
+        }
+        Err(OpsError::Contention)
+    }
+
+    /// One decision and its commit; `None` if the world moved.
+    fn attempt(&mut self, entry: Entry<ServiceRecord>, fetches: &Fetches) -> Result<Option<Turn>, OpsError> {
+        let room = self.lock_capacity()?;
+        let (key, before) = (entry.key, entry.value);
+        let mut observed = Vec::new();
+        for member in &before.service.tasks {
+            observed.extend(self.observe(&before, member)?);
+        }
+        let instances = self.instances()?;
+        let mut waiting: BTreeSet<String> = fetches.running.clone();
+        let (mut record, outcome, starts) = loop {
+            let mut record = before.clone();
+            record.service.note_boot(&boot_id()?);
+            for deployment in &mut record.service.deployments {
+                deployment.fetching = waiting.contains(&deployment.id);
+            }
+            let mut fresh = || uuid::Builder::from_random_bytes(rand::random()).into_uuid().simple().to_string();
+            let outcome = reconcile(&mut record.service, &observed, &instances, now(), &mut fresh);
+            match self.prepare(&key, &record, &outcome, fetches)? {
+                Ok(starts) => break (record, outcome, starts),
+                Err(lacking) => waiting.extend(lacking),
+            }
+        };
+        let mut txn = Txn::default().require_unchanged(&key, entry.revision);
+        for change in &outcome.changes {
+            if let Change::Stop { task, reason } = change {
+                let desired = Desired { stop: reason.clone(), code: StopCode::ServiceSchedulerInitiated, grace: None };
+                txn = txn.put(format!("{}desired", self.task_key(&before, task)), &desired);
+            }
+        }
+        let (count, mut begun) = (starts.len(), self.begin_supervisors(&starts));
+        let (txn, planned) = self.plan_starts(txn, &mut record, starts)?;
+        if planned.len() != count {
+            begun.clear(); // they stand in the order of all
+        }
+        let turn = Turn {
+            wake: outcome.wake,
+            fetch: waiting.difference(&fetches.running).cloned().collect(),
+            tasks: record.service.tasks.iter().map(|member| self.listens(member)).collect(),
+            over: record.service.status == ServiceStatus::Inactive,
+        };
+        if record == before {
+            return Ok(Some(turn));
+        }
+        if self.store.commit(&txn.put(&key, &record))? == Commit::Conflict {
+            return Ok(None);
+        }
+        drop(room);
+        self.launch_all(planned, begun);
+        for change in &outcome.changes {
+            if let Change::Stop { task, .. } = change {
+                let _ = poke(&self.layout.task(task).control()); // one that is gone looks when it is adopted
+            }
+        }
+        Ok(Some(turn))
+    }
+
+    fn listens(&self, member: &Member) -> (String, PathBuf) {
+        (member.id.clone(), self.layout.task(&member.id).control())
+    }
+
+    pub(super) fn task_key(&self, record: &ServiceRecord, id: &str) -> String {
+        let owner = &record.arn.owner;
+        records::task(&owner.account, &owner.region, &record.arn.cluster, id)
+    }
+
+    /// A task as it is; `None` if its record is gone.
+    fn observe(&self, record: &ServiceRecord, member: &Member) -> Result<Option<Observed>, OpsError> {
+        let key = self.task_key(record, &member.id);
+        let Some(state) = self.store.get::<TaskState>(&format!("{key}status"))? else { return Ok(None) };
+        let state = state.value;
+        let desired = self.store.get::<Desired>(&format!("{key}desired"))?.is_some();
+        let own_end = |code| matches!(code, StopCode::TaskFailedToStart | StopCode::EssentialContainerExited);
+        Ok(Some(Observed {
+            id: member.id.clone(),
+            status: state.last_status,
+            stops: desired || state.stop.is_some() || state.last_status > LastStatus::Running,
+            ran: state.times.started_at.is_some(),
+            failed: state.stop.as_ref().is_some_and(|stop| own_end(stop.code)),
+            health: health(&state),
+            protected: false,
+        }))
+    }
+
+    /// What is needed for the starts of an outcome, or the deployments whose images are not at hand.
+    fn prepare(
+        &self,
+        key: &str,
+        record: &ServiceRecord,
+        outcome: &Outcome,
+        fetches: &Fetches,
+    ) -> Result<Result<Vec<Start>, BTreeSet<String>>, OpsError> {
+        let mut lacking = BTreeSet::new();
+        let mut starts = Vec::new();
+        let mut known: Vec<(String, std::rc::Rc<super::start::Template>)> = Vec::new();
+        for change in &outcome.changes {
+            let Change::Start { task, deployment, .. } = change else { continue };
+            if lacking.contains(deployment) {
+                continue;
+            }
+            if !known.iter().any(|(id, _)| id == deployment) {
+                match self.template(key, record, deployment, fetches.done.contains(deployment))? {
+                    Some(template) => known.push((deployment.clone(), std::rc::Rc::new(template))),
+                    None => {
+                        lacking.insert(deployment.clone());
+                        continue;
+                    }
+                }
+            }
+            let found = known.iter().find(|(id, _)| id == deployment).map(|(_, template)| template.clone());
+            starts.extend(found.map(|template| Start { task: task.clone(), template }));
+        }
+        Ok(if lacking.is_empty() { Ok(starts) } else { Err(lacking) })
+    }
+}
+
+/// What the health checks of a task say, of its essential containers that have one.
+fn health(state: &TaskState) -> Health {
+    match state.checked_health() {
+        None => Health::Unchecked,
+        Some(HealthStatus::Unknown) => Health::Unknown,
+        Some(HealthStatus::Healthy) => Health::Healthy,
+        Some(HealthStatus::Unhealthy) => Health::Unhealthy,
+    }
+}

@@ -1,0 +1,276 @@
+//! Where a task can be: what it takes, what an instance has left, the constraints that must hold and the strategies that
+//! order what remains. Used for services and for single tasks (RunTask).
+
+use serde::{Deserialize, Serialize};
+
+use super::{Expression, PlacementRules};
+
+/// A property of an instance, `ecs.instance-type` = `t2.micro`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attribute {
+    /// Its name.
+    pub name: String,
+    /// Its value; some have none.
+    pub value: Option<String>,
+}
+
+/// A container instance and what is left on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its id.
+    pub id: String,
+    /// Its availability zone.
+    pub zone: String,
+    /// CPU units that nobody has.
+    pub cpu: u64,
+    /// MiB of memory that nobody has.
+    pub memory: u64,
+    /// Host ports that somebody has.
+    pub ports: Vec<u16>,
+    /// What it is.
+    pub attributes: Vec<Attribute>,
+}
+
+impl Instance {
+    /// Counts a task as being on it.
+    pub fn take(&mut self, needs: &Requirements) {
+        self.cpu = self.cpu.saturating_sub(needs.cpu);
+        self.memory = self.memory.saturating_sub(needs.memory);
+        self.ports.extend(&needs.ports);
+    }
+
+    /// The value of a property: of `attribute:` fields, and of its zone and its id.
+    pub(super) fn property(&self, name: &str) -> Option<&str> {
+        match name {
+            "ecs.availability-zone" => Some(&self.zone),
+            "host" | "instanceId" => Some(&self.id),
+            _ => {
+                let found = self.attributes.iter().find(|attribute| attribute.name == name);
+                found.map(|attribute| attribute.value.as_deref().unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// What a task takes of an instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requirements {
+    /// CPU units.
+    pub cpu: u64,
+    /// MiB of memory.
+    pub memory: u64,
+    /// Host ports.
+    pub ports: Vec<u16>,
+    /// What the instance must be: constraints of the task definition.
+    pub constraints: Vec<Constraint>,
+}
+
+/// What must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Constraint {
+    /// Every task of the service on an instance of its own.
+    DistinctInstance,
+    /// The instance must be such.
+    MemberOf(Expression),
+}
+
+/// What is preferred.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Strategy {
+    /// Nothing.
+    Random,
+    /// Instances with different values of this property, evenly.
+    Spread(String),
+    /// The instance with the least CPU left.
+    BinpackCpu,
+    /// The instance with the least memory left.
+    BinpackMemory,
+}
+
+/// Why a task fits nowhere; of several instances the one that came nearest is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    instance: Option<String>,
+    lacks: Lack,
+}
+
+/// What an instance lacks, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lack {
+    Attribute,
+    Distinct,
+    Port,
+    Memory,
+    Cpu,
+}
+
+impl Shortage {
+    /// ECS's service event, without its first words.
+    pub fn event(&self) -> String {
+        let start = " was unable to place a task because no container instance met all of its requirements.";
+        let Some(instance) = &self.instance else { return start.to_owned() };
+        let what = match self.lacks {
+            Lack::Attribute => "is missing an attribute required by your task",
+            Lack::Distinct => "is already running a task of this service",
+            Lack::Port => "is already using a port required by your task",
+            Lack::Memory => "has insufficient memory available",
+            Lack::Cpu => "has insufficient CPU units available",
+        };
+        format!("{start} The closest matching (container-instance {instance}) {what}.")
+    }
+
+    /// The reason of a failure of RunTask.
+    pub fn reason(&self) -> &'static str {
+        match (&self.instance, self.lacks) {
+            (None, _) | (_, Lack::Attribute) => "ATTRIBUTE",
+            (_, Lack::Distinct) => "MemberOf placement constraint unsatisfied.",
+            (_, Lack::Port) => "RESOURCE:PORTS",
+            (_, Lack::Memory) => "RESOURCE:MEMORY",
+            (_, Lack::Cpu) => "RESOURCE:CPU",
+        }
+    }
+}
+
+impl PlacementRules {
+    /// Whether tasks may be on an instance at all.
+    pub fn allows(&self, instance: &Instance) -> bool {
+        allow(&self.constraints, instance)
+    }
+
+    /// Whether each task wants an instance of its own.
+    pub fn is_distinct(&self) -> bool {
+        self.constraints.contains(&Constraint::DistinctInstance)
+    }
+}
+
+fn allow(constraints: &[Constraint], instance: &Instance) -> bool {
+    constraints.iter().all(|constraint| match constraint {
+        Constraint::DistinctInstance => true,
+        Constraint::MemberOf(expression) => expression.holds(instance),
+    })
+}
+
+/// The place in `instances` where a task had best be. `others` says how many tasks of its service an instance has, or that
+/// it may not have one more.
+pub fn place(
+    instances: &[Instance],
+    needs: &Requirements,
+    rules: &PlacementRules,
+    others: &dyn Fn(&Instance) -> Result<usize, ()>,
+) -> Result<usize, Shortage> {
+    let mut fitting: Vec<(usize, &Instance, usize)> = Vec::new();
+    let mut nearest: Option<(Lack, &Instance)> = None;
+    for (place, instance) in instances.iter().enumerate() {
+        match (lack(instance, needs, rules), others(instance)) {
+            (None, Ok(others)) => fitting.push((place, instance, others)),
+            (lack, others) => {
+                let lack = lack.or(others.err().map(|()| Lack::Distinct)).unwrap_or(Lack::Distinct);
+                nearest = nearest.filter(|(best, _)| *best >= lack).or(Some((lack, instance)));
+            }
+        }
+    }
+    for strategy in &rules.strategies {
+        prefer(&mut fitting, strategy);
+    }
+    let best = fitting.iter().min_by_key(|(place, _, others)| (*others, *place));
+    best.map(|(place, ..)| *place).ok_or_else(|| Shortage {
+        instance: nearest.map(|(_, instance)| instance.id.clone()),
+        lacks: nearest.map_or(Lack::Attribute, |(lack, _)| lack),
+    })
+}
+
+fn lack(instance: &Instance, needs: &Requirements, rules: &PlacementRules) -> Option<Lack> {
+    let allowed = rules.allows(instance) && allow(&needs.constraints, instance);
+    let port = needs.ports.iter().any(|port| instance.ports.contains(port));
+    [
+        (!allowed, Lack::Attribute),
+        (port, Lack::Port),
+        (instance.memory < needs.memory, Lack::Memory),
+        (instance.cpu < needs.cpu, Lack::Cpu),
+    ]
+    .into_iter()
+    .find_map(|(lacks, what)| lacks.then_some(what))
+}
+
+/// Keeps those that a strategy likes best.
+fn prefer(fitting: &mut Vec<(usize, &Instance, usize)>, strategy: &Strategy) {
+    let all = fitting.clone();
+    let load = |field: &str, value: Option<&str>| -> usize {
+        all.iter().filter(|(_, one, _)| one.property(field) == value).map(|(.., others)| *others).sum()
+    };
+    let cost = |(_, instance, others): &(usize, &Instance, usize)| -> u64 {
+        match strategy {
+            Strategy::Random => 0,
+            Strategy::Spread(field) if field == "instanceId" || field == "host" => *others as u64,
+            Strategy::Spread(field) => {
+                let field = field.strip_prefix("attribute:").unwrap_or(field);
+                load(field, instance.property(field)) as u64
+            }
+            Strategy::BinpackCpu => instance.cpu,
+            Strategy::BinpackMemory => instance.memory,
+        }
+    };
+    let least = fitting.iter().map(cost).min();
+    fitting.retain(|one| Some(cost(one)) == least);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(id: &str, zone: &str, cpu: u64, memory: u64) -> Instance {
+        let attributes = vec![Attribute { name: "ecs.instance-type".into(), value: Some("t2.micro".into()) }];
+        Instance { id: id.into(), zone: zone.into(), cpu, memory, ports: vec![80], attributes }
+    }
+
+    fn needs(cpu: u64, memory: u64, ports: &[u16]) -> Requirements {
+        Requirements { cpu, memory, ports: ports.to_vec(), constraints: Vec::new() }
+    }
+
+    fn rules(strategies: &[Strategy]) -> PlacementRules {
+        PlacementRules { constraints: Vec::new(), strategies: strategies.to_vec() }
+    }
+
+    #[test]
+    fn what_is_short_is_named_with_the_instance_that_came_nearest() {
+        let instances = [instance("a", "z1", 512, 100), instance("b", "z1", 100, 1024)];
+        let placed = |needs: Requirements| place(&instances, &needs, &rules(&[]), &|_| Ok(0));
+        let short = placed(needs(512, 512, &[])).unwrap_err();
+        assert_eq!(short.reason(), "RESOURCE:CPU");
+        assert!(short.event().ends_with("(container-instance b) has insufficient CPU units available."));
+        assert_eq!(placed(needs(1, 2000, &[])).unwrap_err().reason(), "RESOURCE:MEMORY");
+        assert_eq!(placed(needs(1, 1, &[80])).unwrap_err().reason(), "RESOURCE:PORTS");
+        assert_eq!(placed(needs(200, 1, &[81])), Ok(0));
+    }
+
+    #[test]
+    fn strategies_choose_one_after_the_other() {
+        let instances = [
+            instance("a", "z1", 900, 100),
+            instance("b", "z1", 300, 300),
+            instance("c", "z2", 500, 200),
+            instance("d", "z2", 400, 900),
+        ];
+        let placed = |strategies: &[Strategy], busy: &str| {
+            let others = |one: &Instance| Ok(usize::from(one.id == busy));
+            instances[place(&instances, &needs(10, 10, &[]), &rules(strategies), &others).unwrap()].id.clone()
+        };
+        let zones = || Strategy::Spread("attribute:ecs.availability-zone".into());
+        assert_eq!(placed(&[Strategy::BinpackCpu], ""), "b");
+        assert_eq!(placed(&[Strategy::BinpackMemory], ""), "a");
+        assert_eq!(placed(&[zones(), Strategy::BinpackCpu], "a"), "d");
+        assert_eq!(placed(&[Strategy::Spread("instanceId".into())], "a"), "b");
+        assert_eq!(placed(&[], "a"), "b");
+    }
+
+    #[test]
+    fn constraints_of_definition_and_service_both_hold() {
+        let instances = [instance("a", "z1", 900, 900), instance("b", "z2", 900, 900)];
+        let member = |text: &str| Constraint::MemberOf(text.parse().unwrap());
+        let mut needs = needs(1, 1, &[]);
+        needs.constraints.push(member("attribute:ecs.availability-zone == z2"));
+        assert_eq!(place(&instances, &needs, &rules(&[]), &|_| Ok(0)), Ok(1));
+        let rules = PlacementRules { constraints: vec![member("attribute:gpu exists")], strategies: Vec::new() };
+        assert_eq!(place(&instances, &needs, &rules, &|_| Ok(0)).unwrap_err().reason(), "ATTRIBUTE");
+    }
+}
