@@ -62,7 +62,7 @@ const PORT_OFFSET: u32 = 2;
 
 /// All expressions of a rule.
 pub(super) fn of_rule(expressions: &mut Attributes, rule: &Rule) {
-    let ip = |condition: &Match| matches!(condition, Match::Source(..) | Match::Destination(..) | Match::ToHere(_));
+    let ip = |condition: &Match| matches!(condition, Match::Source(..) | Match::Destination(..) | Match::ToHere);
     let mut ipv4_known = false;
     for condition in &rule.matches {
         if ip(condition) && !ipv4_known {
@@ -122,19 +122,17 @@ impl Attributes {
                 });
                 self.compare(Is::Equal, &0u32.to_ne_bytes());
             }
-            Match::ToHere(is) => {
+            Match::ToHere => {
                 self.expression("fib", |fib| {
                     fib.number(NFTA_FIB_DREG, NFT_REG_1 as u32);
                     fib.number(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
                     fib.number(NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR);
                 });
-                self.compare(*is, &u32::from(libc::RTN_LOCAL).to_ne_bytes());
+                self.compare(Is::Equal, &u32::from(libc::RTN_LOCAL).to_ne_bytes());
             }
-            Match::Carries(protocol) => {
-                self.load_meta(NFT_META_L4PROTO);
-                self.compare(Is::Equal, &[protocol_number(*protocol)]);
-            }
-            Match::Port(port) => {
+            Match::Carries(protocol) => self.carries(*protocol),
+            Match::Port(protocol, port) => {
+                self.carries(*protocol);
                 self.load(NFT_PAYLOAD_TRANSPORT_HEADER, PORT_OFFSET, 2);
                 self.compare(Is::Equal, &port.to_be_bytes());
             }
@@ -169,6 +167,7 @@ impl Attributes {
     /// A map's value fills register 1 from its start: four bytes of address, which is its first quarter, and the port in the
     /// second.
     fn forward(&mut self, protocol: Protocol) {
+        self.carries(protocol);
         self.load(NFT_PAYLOAD_TRANSPORT_HEADER, PORT_OFFSET, 2);
         self.expression("lookup", |lookup| {
             lookup.text(NFTA_LOOKUP_SET, &protocol.to_string());
@@ -181,6 +180,11 @@ impl Attributes {
             nat.number(NFTA_NAT_REG_ADDR_MIN, NFT_REG_1 as u32);
             nat.number(NFTA_NAT_REG_PROTO_MIN, NFT_REG32_00 as u32 + 1);
         });
+    }
+
+    fn carries(&mut self, protocol: Protocol) {
+        self.load_meta(NFT_META_L4PROTO);
+        self.compare(Is::Equal, &[protocol_number(protocol)]);
     }
 
     fn load_meta(&mut self, key: c_int) {

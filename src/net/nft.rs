@@ -77,7 +77,8 @@ pub(super) fn remove(netlink: &mut Netlink, tables: [&str; 3]) -> Result<(), Net
 pub(super) fn forward(netlink: &mut Netlink, table: &str, all: &[Forward]) -> Result<(), NetError> {
     let steps: Vec<Step<'_>> = all.iter().map(|one| step(table, one, nfnetlink::new_element)).collect();
     match commit(netlink, &steps) {
-        Err((_, source)) if source.is(Errno::EBUSY) => unforward(netlink, table, all)?,
+        // It leads elsewhere: kernels say it in two ways.
+        Err((_, source)) if source.is(Errno::EBUSY) || source.is(Errno::EEXIST) => unforward(netlink, table, all)?,
         outcome => return outcome.map_err(|(part, source)| failure(table, part, source)),
     }
     commit(netlink, &steps).map_err(|(part, source)| failure(table, part, source))

@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use crate::plan::ports::{HostPort, Protocol};
-use crate::plan::{Cidr, LinkPlan, RootNetwork};
+use crate::plan::{Cidr, LinkKind, LinkPlan, RootNetwork};
 use crate::validate::proxy::Proxy;
 
 /// The instance metadata service of the clouds: its credentials are the host's, not a task's.
@@ -82,11 +82,11 @@ pub(super) enum Match {
     /// The host has no route to its source address through the link that it came from.
     NoWayBack,
     /// It goes to an address of this namespace.
-    ToHere(Is),
+    ToHere,
     /// It is TCP or UDP.
     Carries(Protocol),
-    /// The port that it goes to.
-    Port(u16),
+    /// It is TCP or UDP to this port.
+    Port(Protocol, u16),
     /// It is sent by a socket of this user.
     User(u32),
     /// It is sent by a socket of this group.
@@ -103,7 +103,7 @@ pub(super) enum Verdict {
     Masquerade,
     /// To this port of this namespace.
     Redirect(u16),
-    /// To what the map says about the port that it goes to; on to the next rule if it says nothing.
+    /// If it is TCP or UDP, to what the map says about the port that it goes to; on to the next rule if it says nothing.
     Forward(Protocol),
 }
 
@@ -132,6 +132,11 @@ pub(super) fn links(plan: &LinkPlan) -> Table {
     ];
     let mut rules: Vec<Rule> = ingress.map(|(condition, verdict)| rule(Chain::Ingress, [condition], verdict)).into();
     let out = [Match::ToGroup(Is::Not, plan.group), Match::Source(Is::Equal, vpc), Match::Destination(Is::Not, vpc)];
+    if plan.kind == LinkKind::Container {
+        // A port of the host leads to a container that has just ended: its caller must not be sent to who knows whom.
+        let astray = [Match::ToGroup(Is::Not, plan.group), Match::Destination(Is::Equal, vpc), Match::LedElsewhere];
+        rules.push(rule(Chain::Egress, astray, Verdict::Drop));
+    }
     rules.push(rule(Chain::Egress, out, Verdict::Masquerade));
     Table { name: plan.table.clone(), maps: &[], chains: &[Chain::Ingress, Chain::Egress], rules }
 }
@@ -144,8 +149,7 @@ pub(super) fn ports(root: &RootNetwork) -> Table {
     let mut rules = Vec::new();
     for chain in [Chain::FromElsewhere, Chain::FromHere] {
         for protocol in PROTOCOLS {
-            let to_host = [Match::ToHere(Is::Equal), Match::Carries(*protocol)];
-            rules.push(rule(chain, to_host, Verdict::Forward(*protocol)));
+            rules.push(rule(chain, [Match::ToHere], Verdict::Forward(*protocol)));
         }
     }
     let group = root.bridge_group;
@@ -162,21 +166,20 @@ const PROTOCOLS: &[Protocol] = &[Protocol::Tcp, Protocol::Udp];
 /// The table that leads a task's connections through its proxy, in the task's own namespace. What is sent within the
 /// namespace never is.
 pub(super) fn proxy(plan: &Proxy) -> Table {
-    let tcp = Match::Carries(Protocol::Tcp);
     let mut rules: Vec<Rule> = Vec::new();
     for port in &plan.app_ports {
-        rules.push(rule(Chain::FromElsewhere, [tcp, Match::Port(*port)], Verdict::Redirect(plan.ingress)));
+        rules.push(rule(Chain::FromElsewhere, [Match::Port(Protocol::Tcp, *port)], Verdict::Redirect(plan.ingress)));
     }
     let users = plan.ignored_uid.map(Match::User);
     let groups = plan.ignored_gid.map(Match::Group);
     let blocks = plan.ignored_addresses.iter().map(|(address, prefix)| Cidr { address: *address, prefix: *prefix });
     let addresses = blocks.map(|block| Match::Destination(Is::Equal, block));
-    let left_alone = [Match::NotIpv4, Match::ToHere(Is::Equal)].into_iter().chain(users).chain(groups).chain(addresses);
+    let left_alone = [Match::NotIpv4, Match::ToHere].into_iter().chain(users).chain(groups).chain(addresses);
     rules.extend(left_alone.map(|condition| rule(Chain::FromHere, [condition], Verdict::Accept)));
     for port in &plan.ignored_ports {
-        rules.push(rule(Chain::FromHere, [tcp, Match::Port(*port)], Verdict::Accept));
+        rules.push(rule(Chain::FromHere, [Match::Port(Protocol::Tcp, *port)], Verdict::Accept));
     }
-    rules.push(rule(Chain::FromHere, [tcp], Verdict::Redirect(plan.egress)));
+    rules.push(rule(Chain::FromHere, [Match::Carries(Protocol::Tcp)], Verdict::Redirect(plan.egress)));
     let chains = &[Chain::FromElsewhere, Chain::FromHere];
     Table { name: PROXY_TABLE.to_owned(), maps: &[], chains, rules }
 }
@@ -205,9 +208,9 @@ impl fmt::Display for Match {
             Self::Destination(is, Cidr { address, prefix: 32 }) => write!(f, "ip daddr {is}{address}"),
             Self::Destination(is, block) => write!(f, "ip daddr {is}{block}"),
             Self::NoWayBack => f.write_str("fib saddr . iif oif missing"),
-            Self::ToHere(is) => write!(f, "fib daddr type {is}local"),
+            Self::ToHere => f.write_str("meta nfproto ipv4 fib daddr type local"),
             Self::Carries(protocol) => write!(f, "meta l4proto {protocol}"),
-            Self::Port(port) => write!(f, "th dport {port}"),
+            Self::Port(protocol, port) => write!(f, "{protocol} dport {port}"),
             Self::User(id) => write!(f, "meta skuid {id}"),
             Self::Group(id) => write!(f, "meta skgid {id}"),
             Self::LedElsewhere => f.write_str("ct status dnat"),
@@ -225,7 +228,7 @@ impl fmt::Display for Rule {
             Verdict::Drop => f.write_str("drop"),
             Verdict::Masquerade => f.write_str("masquerade"),
             Verdict::Redirect(port) => write!(f, "redirect to :{port}"),
-            Verdict::Forward(protocol) => write!(f, "dnat ip to th dport map @{protocol}"),
+            Verdict::Forward(protocol) => write!(f, "dnat ip to {protocol} dport map @{protocol}"),
         }
     }
 }
@@ -237,6 +240,7 @@ mod tests {
     #[test]
     fn a_table_holds_no_word_about_a_single_task() {
         let plan = LinkPlan {
+            kind: LinkKind::Task,
             veth: "ve0123456789abc".into(),
             group: 77,
             table: "berth-x".into(),
@@ -258,6 +262,14 @@ mod tests {
                 "egress: oifgroup != 77 ip saddr 172.31.0.0/16 ip daddr != 172.31.0.0/16 masquerade",
             ]
         );
+        let of_container = links(&LinkPlan { kind: LinkKind::Container, ..plan });
+        let more: Vec<String> = of_container
+            .rules
+            .iter()
+            .map(Rule::to_string)
+            .filter(|rule| !lines.iter().any(|line| line.ends_with(rule)))
+            .collect();
+        assert_eq!(more, ["oifgroup != 77 ip daddr 172.31.0.0/16 ct status dnat drop"]);
     }
 
     #[test]
@@ -275,12 +287,12 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "from-elsewhere: meta l4proto tcp th dport 80 redirect to :15000",
+                "from-elsewhere: tcp dport 80 redirect to :15000",
                 "from-here: meta nfproto != ipv4 accept",
-                "from-here: fib daddr type local accept",
+                "from-here: meta nfproto ipv4 fib daddr type local accept",
                 "from-here: meta skuid 1337 accept",
                 "from-here: ip daddr 169.254.170.2 accept",
-                "from-here: meta l4proto tcp th dport 22 accept",
+                "from-here: tcp dport 22 accept",
                 "from-here: meta l4proto tcp redirect to :15001",
             ]
         );

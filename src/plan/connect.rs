@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use super::make::{Names, Place};
 use super::ports::PortBinding;
 use super::vpc::{Subnet, Vpc, gateway};
-use super::{Cidr, ContainerNetwork, EniPlan, LinkPlan, NetworkPlan, RootNetwork};
+use super::{Cidr, ContainerNetwork, EniPlan, LinkKind, LinkPlan, NetworkPlan, RootNetwork};
 use crate::ecs::container_definition::{ContainerCondition, ContainerDependency};
 use crate::ecs::task_definition::NetworkMode;
 use crate::ecs::{ContainerDefinition, TaskDefinition};
@@ -161,7 +161,7 @@ pub(super) fn network(definition: &TaskDefinition, place: &Place, names: &Names,
                 veth: format!("ve{:.13}", names.task), // 15 bytes is the kernel's limit
                 group: root.group,
                 table: root.table.clone(),
-                ..link(vpc.cidr, subnet.cidr, *address)
+                ..link(LinkKind::Task, vpc.cidr, subnet.cidr, *address)
             },
             subnet: subnet.id.clone(),
             interface: format!("eni-{:.17}", names.task),
@@ -177,7 +177,7 @@ pub(super) fn network(definition: &TaskDefinition, place: &Place, names: &Names,
                         veth: format!("ve{:.12}{index:x}", names.task),
                         group: root.bridge_group,
                         table: root.bridge_table.clone(),
-                        ..link(*block, *block, address)
+                        ..link(LinkKind::Container, *block, *block, address)
                     },
                     ports: ports[index].clone(),
                 },
@@ -202,10 +202,11 @@ pub(super) fn network(definition: &TaskDefinition, place: &Place, names: &Names,
 }
 
 /// A link without a name, a group and a table yet.
-fn link(block: Cidr, subnet: Cidr, address: Ipv4Addr) -> LinkPlan {
+fn link(kind: LinkKind, block: Cidr, subnet: Cidr, address: Ipv4Addr) -> LinkPlan {
     let mut mac = [0x0a, 0x58, 0, 0, 0, 0]; // locally administered, unicast; the rest is the address
     mac[2..].copy_from_slice(&address.octets());
     LinkPlan {
+        kind,
         veth: String::new(),
         group: 0,
         table: String::new(),

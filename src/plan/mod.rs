@@ -27,7 +27,7 @@ pub use container::{
     CgroupPlan, ContainerLimits, ContainerPlan, HealthPlan, LogPlan, PrivateEnvironment, ProcessPlan, RestartPlan,
     Rlimit, RootfsPlan, TaskLimits,
 };
-pub use network::{Cidr, ContainerNetwork, EniPlan, LinkPlan, NetworkPlan, RootNetwork};
+pub use network::{Cidr, ContainerNetwork, EniPlan, LinkKind, LinkPlan, NetworkPlan, RootNetwork};
 pub use paths::{ContainerPaths, Layout, TaskPaths};
 pub use rights::ALL_CAPABILITIES;
 pub use service::{SchedulerPlan, ServiceLink};

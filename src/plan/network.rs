@@ -85,9 +85,20 @@ impl From<Cidr> for String {
     }
 }
 
+/// Whose a link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LinkKind {
+    /// An awsvpc task's.
+    Task,
+    /// A container's in bridge mode, which ports of the host may lead to.
+    Container,
+}
+
 /// A veth pair: the host's end, and `eth0` in a namespace of a task or a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkPlan {
+    /// Whose it is.
+    pub kind: LinkKind,
     /// The host's end, at most 15 bytes: `ve` and digits of the task id. The other is `eth0`.
     pub veth: String,
     /// The interface group (IFLA_GROUP) of all host ends of this kind and root: what the nftables rules match.

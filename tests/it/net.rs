@@ -16,8 +16,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use berth::net::{self, NetError, Others};
-use berth::plan::{Cidr, EniPlan, LinkPlan, NetworkPlan, RootNetwork};
+use berth::plan::{Cidr, EniPlan, LinkKind, LinkPlan, NetworkPlan, RootNetwork};
 use berth::sys::netns;
+
+mod ports;
 
 const CHILD: &str = "BERTH_TEST_PRIVATE_HOST";
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -128,6 +130,7 @@ fn plan(address: &str) -> LinkPlan {
     let address = Cidr { address: address.parse().expect("address"), prefix: 20 };
     let [.., c, d] = address.address.octets();
     LinkPlan {
+        kind: LinkKind::Task,
         veth: format!("ve{c:03}{d:03}"),
         group: 7001,
         table: "berth-test".to_owned(),

@@ -3,16 +3,18 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use super::{Caller, Check, aside, chain, not_seen};
-use crate::net::{self, Resolver};
-use crate::plan::{Cidr, LinkPlan};
+use crate::net::{self, NetError, Resolver};
+use crate::plan::ports::{PortBinding, Protocol};
+use crate::plan::{Cidr, LinkKind, LinkPlan, RootNetwork};
 use crate::sys::netns;
+use crate::validate::proxy::Proxy;
 
 /// What a task's link and the root's rules need, where the kernel has them as modules.
-const MODULES: &str = "modprobe -a veth nf_tables nft_chain_nat nft_masq nft_fib_ipv4";
+const MODULES: &str = "modprobe -a veth nf_tables nft_chain_nat nft_nat nft_masq nft_redir nft_ct nft_fib_inet";
 /// The block that a VPC has where nothing else is configured.
 const DEFAULT_VPC: Cidr = Cidr { address: Ipv4Addr::new(172, 31, 0, 0), prefix: 16 };
 
@@ -31,17 +33,29 @@ fn link(caller: Caller) -> Check {
         netns::enter_new()?;
         let host = netns::current()?;
         netns::enter_new()?;
-        net::up(&plan(), host.as_fd()).map_err(|error| io::Error::other(chain(&error)))
+        trial(host.as_fd()).map_err(|error| io::Error::other(chain(&error)))
     });
     match made {
-        Ok(()) => Check::ok(name, "a task's link, routes and rules were made on trial"),
-        Err(error) => Check::fail(name, format!("a trial failed: {error}"))
-            .remedy(format!("{MODULES}; or boot a kernel with VETH, NF_TABLES_INET, NFT_NAT, NFT_MASQ, NFT_FIB_INET")),
+        Ok(()) => Check::ok(name, "links, routes, rules and ports were made on trial"),
+        Err(error) => Check::fail(name, format!("a trial failed: {error}")).remedy(format!(
+            "{MODULES}; or boot a kernel with VETH, NF_TABLES_INET, NFT_NAT, NFT_MASQ, NFT_REDIR, NFT_CT, NFT_FIB_INET"
+        )),
     }
+}
+
+/// The link of a container, ports that lead to it, and the way to a proxy: all kinds of rules.
+fn trial(host: BorrowedFd<'_>) -> Result<(), NetError> {
+    let (link, root) = (plan(), RootNetwork::of("00000001"));
+    let port = PortBinding { container: 80, host: 50_000, count: 1, protocol: Protocol::Tcp };
+    net::up(&link, host)?;
+    net::forward(&link, &[port], &root, host)?;
+    let user = Some(1);
+    net::redirect(&Proxy { app_ports: vec![80], ingress: 1, egress: 2, ignored_uid: user, ..Proxy::default() })
 }
 
 fn plan() -> LinkPlan {
     LinkPlan {
+        kind: LinkKind::Container,
         veth: "vedoctor".to_owned(),
         group: 1,
         table: "berth-doctor".to_owned(),
