@@ -156,7 +156,7 @@ fn resolv_conf(text: &str, servers: &Option<Vec<String>>, search: &Option<Vec<St
 pub(super) fn network(definition: &TaskDefinition, place: &Place, names: &Names, root: &RootNetwork) -> NetworkPlan {
     let containers = &definition.container_definitions;
     match &place.connection {
-        Connection::Awsvpc { vpc, subnet, address } => NetworkPlan::Awsvpc(EniPlan {
+        Connection::Awsvpc { vpc, subnet, address } => NetworkPlan::Awsvpc(Box::new(EniPlan {
             link: LinkPlan {
                 veth: format!("ve{:.13}", names.task), // 15 bytes is the kernel's limit
                 group: root.group,
@@ -168,7 +168,7 @@ pub(super) fn network(definition: &TaskDefinition, place: &Place, names: &Names,
             attachment: names.attachment.clone(),
             host_name: private_name(*address, place.region),
             proxy: definition.proxy_configuration.as_ref().and_then(|proxy| proxy::read(proxy).ok()),
-        }),
+        })),
         Connection::Bridge { block, addresses, ports } => {
             let one = |index: usize| match addresses[index] {
                 None => ContainerNetwork::Loopback,

@@ -197,7 +197,7 @@ pub enum ContainerNetwork {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NetworkPlan {
     /// By an interface that all containers share (awsvpc).
-    Awsvpc(EniPlan),
+    Awsvpc(Box<EniPlan>),
     /// Container by container, in their order (bridge, host, none).
     PerContainer {
         /// The task definition's word for it.

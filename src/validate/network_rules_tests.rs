@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::validate::{Problem, Severity, Strictness, ValidTaskDefinition, parse, validate};
 
-fn run(mode: Value, containers: Value, more: Value) -> Result<(ValidTaskDefinition, Vec<Problem>), Vec<Problem>> {
+fn run(mode: &Value, containers: &Value, more: &Value) -> Result<(ValidTaskDefinition, Vec<Problem>), Vec<Problem>> {
     let mut definition = json!({"family": "f", "requiresCompatibilities": ["EC2"], "memory": "64", "networkMode": mode,
         "containerDefinitions": containers});
     for (name, value) in more.as_object().into_iter().flatten() {
@@ -14,7 +14,7 @@ fn run(mode: Value, containers: Value, more: Value) -> Result<(ValidTaskDefiniti
 }
 
 /// A container `web` with these members, and one named `db`.
-fn web(members: Value) -> Value {
+fn web(members: &Value) -> Value {
     let mut web = json!({"name": "web", "image": "nginx"});
     for (name, value) in members.as_object().into_iter().flatten() {
         web[name] = value.clone();
@@ -86,7 +86,7 @@ fn every_mode_refuses_what_it_cannot_have() {
         ("host", json!({"extraHosts": [{"hostname": "a", "ipAddress": "b"}]}), "extraHosts[0].ipAddress", "not an IP"),
     ];
     for (mode, members, path, words) in table {
-        refused(run(json!(mode), web(members), json!({})), &format!("containerDefinitions[0].{path}"), words);
+        refused(run(&json!(mode), &web(&members), &json!({})), &format!("containerDefinitions[0].{path}"), words);
     }
 }
 
@@ -96,8 +96,12 @@ fn links_are_a_part_of_the_start_order() {
         {"name": "web", "image": "nginx", "links": ["db"]},
         {"name": "db", "image": "nginx", "dependsOn": [{"containerName": "web", "condition": "START"}]},
     ]);
-    refused(run(Value::Null, circle, json!({})), "containerDefinitions[0].dependsOn", "in a circle: web -> db -> web");
-    let (valid, _) = run(Value::Null, web(json!({"links": ["db:store"]})), json!({})).unwrap();
+    refused(
+        run(&Value::Null, &circle, &json!({})),
+        "containerDefinitions[0].dependsOn",
+        "in a circle: web -> db -> web",
+    );
+    let (valid, _) = run(&Value::Null, &web(&json!({"links": ["db:store"]})), &json!({})).unwrap();
     let names: Vec<&str> = valid.start_order().iter().map(|container| container.name()).collect();
     assert_eq!(names, ["db", "web"]);
 }
@@ -106,7 +110,7 @@ fn links_are_a_part_of_the_start_order() {
 fn an_absent_host_port_is_described_as_its_mode_has_it() {
     let host_port = |mode: &str| {
         let members = json!({"portMappings": [{"containerPort": 80}]});
-        let (valid, _) = run(json!(mode), web(members), json!({})).unwrap();
+        let (valid, _) = run(&json!(mode), &web(&members), &json!({})).unwrap();
         valid.definition().container_definitions[0].port_mappings.as_ref().unwrap()[0].host_port
     };
     assert_eq!(["awsvpc", "host", "bridge"].map(host_port), [Some(80), Some(80), Some(0)]);
@@ -120,7 +124,7 @@ fn a_proxy_needs_awsvpc_a_container_and_its_properties() {
             {"name": "ProxyIngressPort", "value": "15000"}, {"name": "ProxyEgressPort", "value": "15001"},
             {"name": "EgressIgnoredIPs", "value": "169.254.170.2"}, {"name": "EgressIgnoredPorts", "value": extra}])
     };
-    let of = |mode: &str, more| run(json!(mode), web(json!({})), more);
+    let of = |mode: &str, more| run(&json!(mode), &web(&json!({})), &more);
     let words = "APPMESH proxy configuration is only supported in networkMode=awsvpc";
     refused(of("bridge", configuration("db", all(""))), "proxyConfiguration", words);
     let words = "Proxy container [x] does not exist";

@@ -72,8 +72,8 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// The value of a property that is there, if only as an empty one.
     fn text(&self, name: &str) -> Option<&'a str> {
-        let all = self.configuration.properties.iter().flatten();
-        let found = all.filter(|pair| pair.name.as_deref() == Some(name)).last()?;
+        let mut all = self.configuration.properties.iter().flatten();
+        let found = all.rfind(|pair| pair.name.as_deref() == Some(name))?;
         Some(found.value.as_deref().unwrap_or_default().trim())
     }
 

@@ -66,14 +66,14 @@ impl Host {
     }
 
     fn down(&self, task: &Task, others: Others) {
-        let plan = NetworkPlan::Awsvpc(EniPlan {
+        let plan = NetworkPlan::Awsvpc(Box::new(EniPlan {
             link: task.plan.clone(),
             subnet: String::new(),
             interface: String::new(),
             attachment: String::new(),
             host_name: String::new(),
             proxy: None,
-        });
+        }));
         net::down(&plan, &root(), self.namespace.as_fd(), others).expect("down");
     }
 

@@ -54,7 +54,7 @@ fn instance(mode: Option<&str>, containers: &[Value]) -> Value {
     definition
 }
 
-fn listener(name: &str, port: u16, mappings: Value) -> Value {
+fn listener(name: &str, port: u16, mappings: &Value) -> Value {
     container(name, &["listen", &port.to_string(), name], json!({ "portMappings": mappings }))
 }
 
@@ -87,7 +87,7 @@ fn a_bridge_container_is_reached_through_ports_of_the_host_from_everywhere() {
     on_own_host(|root| {
         let mappings = json!([{"containerPort": 80, "hostPort": 8080}, {"containerPort": 80, "hostPort": 0}]);
         let range = json!([{"containerPortRange": "90-92"}]);
-        let task = root.run_detached(&instance(None, &[listener("web", 80, mappings), listener("db", 91, range)]));
+        let task = root.run_detached(&instance(None, &[listener("web", 80, &mappings), listener("db", 91, &range)]));
         let record = root.until(&task, "RUNNING");
         assert_eq!((&record["launchType"], &record["attachments"]), (&json!("EC2"), &json!([])));
         let bindings = &of(&record, "web")["networkBindings"];
@@ -105,7 +105,7 @@ fn a_bridge_container_is_reached_through_ports_of_the_host_from_everywhere() {
         assert_eq!(answer(HOST, first + 1), "db");
         assert!(TcpStream::connect((HOST, first)).is_err(), "nobody listens at 90");
 
-        let other = root.run_detached(&instance(Some("bridge"), &[listener("a", 80, json!([]))]));
+        let other = root.run_detached(&instance(Some("bridge"), &[listener("a", 80, &json!([]))]));
         let mut awsvpc = task_of_fargate();
         awsvpc["family"] = json!("vpc");
         let vpc = root.run_detached(&awsvpc);
@@ -123,13 +123,31 @@ fn task_of_fargate() -> Value {
     task(&[container("one", &["listen", "8001", "one"], json!({}))])
 }
 
+/// On the real host, whose links the leak check sees.
+#[test]
+fn all_that_a_bridge_task_has_is_seen_and_goes_with_it() {
+    let root = Root::with_images(&["probe"]);
+    let open = json!([{"containerPort": 80}]);
+    let task = root.run_detached(&instance(None, &[listener("web", 80, &open), listener("db", 80, &json!([]))]));
+    root.until(&task, "RUNNING");
+    let present = root.present();
+    let count = |what: &str| present.iter().filter(|line| line.starts_with(what)).count();
+    assert_eq!((count("link: ve"), count("nftables table: ")), (2, 2), "{present:#?}");
+    let listed = root.berth(["--format", "table", "ps"]).ok();
+    let addresses = inside(&root, &task, "web", &["addresses"]);
+    let address = addresses.lines().find_map(|line| line.strip_prefix("address eth0 ")).unwrap();
+    assert!(listed.contains(address.split('/').next().unwrap()), "{listed}");
+    root.stop(&task);
+    // the end of the root checks that nothing is left
+}
+
 #[test]
 fn a_port_of_another_task_is_refused_until_that_one_has_stopped() {
     on_own_host(|root| {
         let wants = |mode: &str, name: &str| {
             let port = if mode == "host" { 8080 } else { 80 };
             let mut definition =
-                instance(Some(mode), &[listener(name, port, json!([{"containerPort": port, "hostPort": 8080}]))]);
+                instance(Some(mode), &[listener(name, port, &json!([{"containerPort": port, "hostPort": 8080}]))]);
             definition["family"] = json!(name);
             definition
         };
@@ -156,7 +174,7 @@ fn a_port_that_the_host_listens_on_is_not_taken_from_it() {
     on_own_host(|root| {
         let listening = TcpListener::bind("127.0.0.1:8080").unwrap();
         let mapping = json!([{"containerPort": 80, "hostPort": 8080}]);
-        let refused = root.run(&instance(None, &[listener("web", 80, mapping)]));
+        let refused = root.run(&instance(None, &[listener("web", 80, &mapping)]));
         let words = "CannotStartContainerError: listen tcp 0.0.0.0:8080: bind: Address already in use";
         assert!(refused.stderr.contains(words), "{refused:#?}");
         drop(listening);
@@ -173,7 +191,7 @@ fn a_bridge_container_has_the_names_that_its_definition_gives_it() {
                 "dnsSearchDomains": ["lan.example"], "extraHosts": [{"hostname": "far", "ipAddress": "192.0.2.9"}]}),
         );
         let cut_off = container("alone", &["sleep"], json!({"disableNetworking": true, "stopTimeout": 1}));
-        let task = root.run_detached(&instance(None, &[web, listener("db", 5432, json!([])), cut_off]));
+        let task = root.run_detached(&instance(None, &[web, listener("db", 5432, &json!([])), cut_off]));
         root.until(&task, "RUNNING");
         root.until_written(&task, "db", "listening");
         for name in ["db", "store"] {
@@ -216,7 +234,7 @@ fn a_bridge_container_has_the_names_that_its_definition_gives_it() {
 #[test]
 fn a_container_in_host_mode_is_in_the_hosts_network_and_one_in_none_mode_in_no_other() {
     on_own_host(|root| {
-        let mut host = instance(Some("host"), &[listener("web", 8090, json!([{"containerPort": 8090}]))]);
+        let mut host = instance(Some("host"), &[listener("web", 8090, &json!([{"containerPort": 8090}]))]);
         host["family"] = json!("in-the-host");
         let task = root.run_detached(&host);
         let record = root.until(&task, "RUNNING");
@@ -289,7 +307,7 @@ fn connections_of_a_task_go_through_its_proxy_but_for_the_proxys_own() {
 fn a_bridge_task_is_adopted_with_its_addresses_and_ports_whoever_was_killed() {
     on_own_host(|root| {
         let mapping = json!([{"containerPort": 80, "hostPort": 8080}]);
-        let definition = instance(None, &[listener("web", 80, mapping), listener("db", 80, json!([]))]);
+        let definition = instance(None, &[listener("web", 80, &mapping), listener("db", 80, &json!([]))]);
         let task = root.run_detached(&definition);
         root.until(&task, "RUNNING");
         kill_loop(root, &task);
