@@ -9,10 +9,12 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::support::root::{Root, Task};
-use crate::support::supervised::{PATIENCE, copies, kill_loop, pair, processes, strike};
+use crate::support::supervised::{PATIENCE, copies, init, kill_loop, pair, processes, strike};
 use crate::support::{container, eventually, of, task};
 
 /// An address of the host beside 127.0.0.1.
@@ -346,4 +348,30 @@ fn a_bridge_task_is_adopted_with_its_addresses_and_ports_whoever_was_killed() {
             root.berth(["rm", "-f", &id]).ok();
         }
     });
+}
+
+#[test]
+fn a_bridge_container_that_is_started_again_keeps_its_address_and_its_ports() {
+    on_own_host(|root| {
+        let more = json!({"portMappings": [{"containerPort": 80, "hostPort": 8080}],
+            "restartPolicy": {"enabled": true, "restartAttemptPeriod": 0}});
+        let task = root.run_detached(&instance(None, &[container("web", &["listen", "80", "web"], more)]));
+        root.until(&task, "RUNNING");
+        let addresses = || inside(root, &task, "web", &["addresses"]);
+        let before = addresses();
+        for _ in 0..3 {
+            assert_eq!(answer(HOST, 8080), "web");
+            let old = init(root, &task);
+            kill(old, Signal::SIGTERM).unwrap();
+            eventually(PATIENCE, "it runs again", || (init_of(root, &task)? != old).then_some(()));
+        }
+        assert_eq!((answer(HOST, 8080).as_str(), addresses()), ("web", before));
+    });
+}
+
+/// The pid of the container `web`, once it is known; between two runs it is not.
+fn init_of(root: &Root, task: &Task) -> Option<Pid> {
+    let text = fs::read(root.path().join(format!("run/tasks/{}/c/web/init.json", task.id))).ok()?;
+    let file: Value = serde_json::from_slice(&text).ok()?;
+    (file["started"] == true).then(|| Pid::from_raw(i32::try_from(file["pid"].as_i64().unwrap()).unwrap()))
 }
