@@ -3,7 +3,7 @@
 //! The modules stand in bands; each imports only from bands below its own (`tests/it/architecture.rs` holds this).
 //!
 //! - band 0, words and bare metal: [`ecs`], [`sys`]
-//! - band 1, pure decisions (no file, socket, clock, randomness, process): [`validate`], [`plan`], [`lifecycle`],
+//! - band 1, pure decisions (no file, socket, clock, randomness, process): [`logging`], [`validate`], [`plan`], [`lifecycle`],
 //!   [`scheduler`]
 //! - band 2, the world, one folder each: [`store`], [`image`], [`net`], [`runtime`], [`logs`], [`aws`],
 //!   [`secrets`]
@@ -15,6 +15,7 @@ pub mod ecs;
 pub mod sys;
 
 pub mod lifecycle;
+pub mod logging;
 pub mod plan;
 pub mod scheduler;
 pub mod validate;

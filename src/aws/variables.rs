@@ -30,6 +30,28 @@ impl Variables {
         Self(text.filter_map(|(name, value)| Some((name, value.into_string().ok()?))).collect())
     }
 
+    /// Those of them that hold no secret and that a process needs to find its own credentials: where the shared files are,
+    /// which profile, which endpoint.
+    pub fn without_secrets(&self) -> BTreeMap<String, String> {
+        const NAMES: [&str; 8] = [
+            "HOME",
+            "AWS_PROFILE",
+            "AWS_CONFIG_FILE",
+            "AWS_SHARED_CREDENTIALS_FILE",
+            "AWS_CA_BUNDLE",
+            "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+        ];
+        let all = NAMES.into_iter().filter_map(|name| Some((name.to_owned(), self.get(name)?.to_owned())));
+        all.collect()
+    }
+
+    /// Those that another process has handed on.
+    pub fn of_pairs(pairs: BTreeMap<String, String>) -> Self {
+        Self(pairs)
+    }
+
     /// One that says just this.
     #[cfg(test)]
     pub(super) fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {

@@ -229,12 +229,16 @@ pub struct Why {
 #[command(
     after_help = "On a terminal, control characters are made visible (\\x1b), so that output of a container cannot change it; \
     in a pipe every byte passes. Standard error of the containers goes to standard error.\n\n\
+    With --group the local store of awslogs is read: the streams of all tasks, also of removed ones, as far as [log] \
+    retention-days and retention-mib keep them.\n\n\
     Examples:\n  \
     berth logs 3f2a\n  \
     berth logs -f --tail 20 3f2a\n  \
     berth logs --since 10m -c web 3f2a\n  \
     berth logs --since 2026-11-21T12:00:00Z --timestamps 3f2a\n  \
-    berth logs --format json 3f2a | jq -r .message"
+    berth logs --format json 3f2a | jq -r .message\n  \
+    berth logs --group /ecs/web --stream prod/app -f\n  \
+    berth logs --status 3f2a               what was sent, what was dropped, and why"
 )]
 pub struct Logs {
     /// Go on until the task stops
@@ -252,9 +256,18 @@ pub struct Logs {
     /// How lines look.
     #[command(flatten)]
     pub look: Look,
+    /// Streams of this group of awslogs instead of a task
+    #[arg(short, long, value_name = "GROUP", conflicts_with = "container")]
+    pub group: Option<String>,
+    /// Only streams whose names begin so (PREFIX/CONTAINER/TASK)
+    #[arg(long, value_name = "PREFIX", requires = "group")]
+    pub stream: Option<String>,
+    /// What became of the output: lines sent and dropped by each log driver, and why
+    #[arg(long, conflicts_with_all = ["follow", "tail", "since", "group"])]
+    pub status: bool,
     /// The task's id, ARN, or a unique beginning of its id
-    #[arg(value_name = "TASK")]
-    pub task: TaskName,
+    #[arg(value_name = "TASK", required_unless_present = "group", conflicts_with = "group")]
+    pub task: Option<TaskName>,
 }
 
 /// `berth stop`.

@@ -8,12 +8,22 @@ use nix::sys::stat::fstat;
 use super::args::{Format, Logs, Look};
 use super::error::Failure;
 use super::interrupt::interrupts;
-use super::output::note;
+use super::output::{Output, note};
 use super::plain::Colour;
-use crate::ops::{Bytes, Engine, LogLine, LogQuery, LogStream, LogStyle, Prefix, Show, TaskRecord, Times, Until};
+use super::table::Table;
+use crate::ops::{
+    Bytes, Engine, LogLine, LogQuery, LogStatus, LogStream, LogStyle, Prefix, Show, TaskRecord, Times, Until,
+};
 
 pub(super) fn logs(engine: &mut Engine, args: &Logs, format: Option<Format>) -> Result<(), Failure> {
-    let record = engine.find(args.task.as_str())?;
+    let Some(task) = &args.task else { return group(engine, args, format) };
+    let record = engine.find(task.as_str())?;
+    if args.status {
+        return Ok(Output::new(format).print(&record.log_status()?, |all| status(all))?);
+    }
+    if let Some(name) = silent(&record, args.container.as_deref()) {
+        note(&format!("{name} has log driver none: its output is not kept"));
+    }
     let places = match &args.container {
         Some(name) => vec![record.container(Some(name))?],
         None => (0..record.plan.containers.len()).collect(),
@@ -34,7 +44,71 @@ pub(super) fn logs(engine: &mut Engine, args: &Logs, format: Option<Format>) -> 
     if logs.damaged() > 0 {
         note(&format!("{} damaged records were passed over", logs.damaged()));
     }
+    for log in record.log_status()? {
+        if let Some(sent) = log.sent.filter(|sent| sent.dropped_lines + sent.dropped_bytes > 0) {
+            let (name, driver) = (log.container, log.driver.unwrap_or_default());
+            let (lines, bytes) = (sent.dropped_lines, sent.dropped_bytes);
+            note(&format!("{name}: {driver} was not sent {lines} lines ({bytes} bytes): berth logs --status"));
+        }
+    }
     Ok(())
+}
+
+/// A container whose output is not kept, if it is asked for.
+fn silent<'a>(record: &'a TaskRecord, container: Option<&str>) -> Option<&'a str> {
+    let mut all = record.plan.containers.iter();
+    let silent = all.find(|one| !one.log.is_kept() && container.is_none_or(|name| name == one.name));
+    silent.map(|one| one.name.as_str())
+}
+
+/// The streams of a group, one after the other by time.
+fn group(engine: &mut Engine, args: &Logs, format: Option<Format>) -> Result<(), Failure> {
+    let since = args.since.map(|since| since.at(jiff::Timestamp::now()));
+    let query = LogQuery { stream: None, since, tail: args.tail };
+    let until = if args.follow { Until::Done } else { Until::Now };
+    let (group, prefix) = (args.group.as_deref().unwrap_or_default(), args.stream.as_deref().unwrap_or_default());
+    let mut logs = engine.group_logs(group, prefix, query, until)?;
+    let mut screen = Screen::of_streams(logs.names().to_vec(), &args.look, format);
+    if args.follow {
+        let interrupts = interrupts()?;
+        let mut known = logs.names().len();
+        engine.follow_group(&mut logs, interrupts.as_fd(), &mut |names, line| {
+            if names.len() != known {
+                known = names.len();
+                let new = Screen::of_streams(names.to_vec(), &args.look, format);
+                std::mem::replace(&mut screen, new).end()?;
+            }
+            screen.show(line)
+        })?;
+    } else {
+        while let Some(line) = logs.next_line()? {
+            screen.show(Some(line))?;
+        }
+    }
+    screen.end()?;
+    if logs.damaged() > 0 {
+        note(&format!("{} damaged records were passed over", logs.damaged()));
+    }
+    Ok(())
+}
+
+fn status(all: &[LogStatus]) -> Table {
+    let mut table =
+        Table::new(["CONTAINER", "DRIVER", "MODE", "SENT", "DROPPED", "DROPPED BYTES", "WAITING BYTES", "REMARK"]);
+    for log in all {
+        let driver = log.driver.as_deref().unwrap_or("-");
+        let stream = log.group.iter().zip(&log.stream).map(|(group, stream)| format!("{group} {stream}")).next();
+        match &log.sent {
+            None => table.row([&log.container, driver, "-", "-", "-", "-", "-", &stream.unwrap_or_default()]),
+            Some(sent) => {
+                let [lines, dropped, bytes, waiting] =
+                    [sent.lines, sent.dropped_lines, sent.dropped_bytes, sent.waiting_bytes].map(|n| n.to_string());
+                let remark = sent.error.clone().or(stream).unwrap_or_default();
+                table.row([&log.container, driver, sent.mode, &lines, &dropped, &bytes, &waiting, &remark]);
+            }
+        }
+    }
+    table
 }
 
 /// Standard output and standard error of containers on those of this process.
@@ -55,6 +129,17 @@ impl Screen {
     /// escaped ones to people: each stream for itself.
     pub(super) fn new(record: &TaskRecord, places: &[usize], look: &Look, format: Option<Format>) -> Self {
         let names: Vec<String> = places.iter().map(|place| record.plan.containers[*place].name.clone()).collect();
+        Self::of(names, look, format)
+    }
+
+    /// The same for streams of a group.
+    fn of_streams(names: Vec<String>, look: &Look, format: Option<Format>) -> Self {
+        let mut screen = Self::of(names, look, format);
+        screen.stdout = screen.stdout.of_streams();
+        screen
+    }
+
+    fn of(names: Vec<String>, look: &Look, format: Option<Format>) -> Self {
         let stdout = Show::new(names.clone(), style(&io::stdout(), &names, look));
         let stderr = (!is_same(&io::stdout(), &io::stderr())).then(|| {
             let style = style(&io::stderr(), &names, look);

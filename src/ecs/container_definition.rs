@@ -132,9 +132,9 @@ pub struct ContainerDefinition {
     /// GPUs and other accelerators, as given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_requirements: Option<Value>,
-    /// That it is the task's log router, as given.
+    /// That it is the task's log router.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub firelens_configuration: Option<Value>,
+    pub firelens_configuration: Option<FirelensConfiguration>,
     /// gMSA credential specifications.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential_specs: Option<Vec<String>>,
@@ -283,7 +283,7 @@ pub struct HostEntry {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogConfiguration {
-    /// `awslogs`, `awsfirelens`, `splunk`, `json-file`, `journald`, `syslog`, `gelf` or `fluentd`.
+    /// `awslogs`, `awsfirelens`, `splunk`, `json-file`, `journald`, `syslog`, `gelf`, `fluentd` or `none`.
     pub log_driver: String,
     /// The driver's options.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -291,6 +291,17 @@ pub struct LogConfiguration {
     /// Options from a secret store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_options: Option<Vec<Secret>>,
+}
+
+/// Which log router a container is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FirelensConfiguration {
+    /// `fluentd` or `fluentbit`.
+    pub r#type: String,
+    /// Its options.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<BTreeMap<String, String>>,
 }
 
 /// A command whose exit code is the container's health.

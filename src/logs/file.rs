@@ -1,12 +1,14 @@
 //! The log file of one container, for its writer: append, cut, rotate. The supervisor decides when; nobody else writes.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use super::chain::Chain;
 use super::error::LogError;
+use super::format::{Record, line_length};
+use super::tally::{Place, Tally};
 
 /// An open log file. A batch is in it whole or not at all, as long as this process lives; after a crash the next
 /// writer cuts the file to the length that it knows to be whole (`truncate_to`).
@@ -20,6 +22,16 @@ pub struct LogFile {
     torn: bool,
     max_bytes: u64,
     max_files: u32,
+    counted: Option<Counted>,
+}
+
+/// How much the log has held, for those who read behind the writer.
+#[derive(Debug)]
+struct Counted {
+    tally: Tally,
+    /// Where this file begins, and what it holds.
+    begin: Place,
+    held: Place,
 }
 
 impl LogFile {
@@ -34,7 +46,33 @@ impl LogFile {
         }
         let file = options().open(path).map_err(|source| create(path, source))?;
         let length = file.metadata().map_err(|source| LogError::Read { path: path.to_owned(), source })?.len();
-        Ok(Self { chain, file, length, torn: false, max_bytes, max_files })
+        Ok(Self { chain, file, length, torn: false, max_bytes, max_files, counted: None })
+    }
+
+    /// Begins to count what the log holds, from what is there already.
+    pub fn count(&mut self) -> Result<(), LogError> {
+        let tally = Tally::read(self.chain.current())?;
+        let inode = inode(&self.file, &self.chain)?;
+        let begin = tally.begin(inode);
+        self.counted = Some(Counted { tally, begin, held: self.measure()? });
+        Ok(())
+    }
+
+    /// All that the log has held since it began; nothing where it is not counted.
+    pub fn end(&self) -> Place {
+        self.counted.as_ref().map_or(Place::default(), |counted| counted.begin + counted.held)
+    }
+
+    fn measure(&self) -> Result<Place, LogError> {
+        let path = self.chain.current();
+        let error = |source| LogError::Read { path: path.to_owned(), source };
+        let mut reader = BufReader::new(File::open(path).map_err(error)?.take(self.length));
+        let (mut held, mut line) = (Place::default(), Vec::new());
+        while reader.read_until(b'\n', &mut line).map_err(error)? > 0 {
+            held = held.after(line.len() as u64, Record::decode(&line).ok().as_ref());
+            line.clear();
+        }
+        Ok(held)
     }
 
     /// The length in bytes.
@@ -66,6 +104,14 @@ impl LogFile {
             return Err(LogError::Write { path: self.chain.current().to_owned(), source });
         }
         self.length += batch.len() as u64;
+        if let Some(counted) = &mut self.counted {
+            let mut rest = batch;
+            while !rest.is_empty() {
+                let (line, after) = rest.split_at(line_length(rest));
+                counted.held = counted.held.after(line.len() as u64, Record::decode(line).ok().as_ref());
+                rest = after;
+            }
+        }
         Ok(())
     }
 
@@ -73,6 +119,10 @@ impl LogFile {
     pub fn truncate_to(&mut self, length: u64) -> Result<(), LogError> {
         self.length = self.cut(length)?;
         self.torn = false;
+        let held = if self.counted.is_some() { self.measure()? } else { Place::default() };
+        if let Some(counted) = &mut self.counted {
+            counted.held = held;
+        }
         Ok(())
     }
 
@@ -96,6 +146,12 @@ impl LogFile {
             _ => options().create_new(true).open(&next),
         };
         let file = file.map_err(|source| LogError::Create { path: next.clone(), source })?;
+        let begin = self.end();
+        if let Some(counted) = &mut self.counted {
+            // Before the file can be found by its name. The names that are there, the new one, and one to spare.
+            counted.tally.push(inode(&file, &self.chain)?, begin, self.max_files as usize + 2);
+            counted.tally.write(self.chain.current())?;
+        }
         let rename = |from: PathBuf, to: PathBuf| {
             std::fs::rename(&from, &to).map_err(|source| LogError::Rotate { from, to, source })
         };
@@ -110,8 +166,16 @@ impl LogFile {
         rename(next, path)?;
         self.file = file;
         (self.length, self.torn) = (0, false);
+        if let Some(counted) = &mut self.counted {
+            (counted.begin, counted.held) = (begin, Place::default());
+        }
         Ok(())
     }
+}
+
+fn inode(file: &File, chain: &Chain) -> Result<u64, LogError> {
+    let metadata = file.metadata();
+    Ok(metadata.map_err(|source| LogError::Read { path: chain.current().to_owned(), source })?.ino())
 }
 
 fn options() -> OpenOptions {

@@ -24,6 +24,11 @@ impl Merge {
         Self { sources: readers.into_iter().map(|reader| (reader, None)).collect() }
     }
 
+    /// One log more, named by the next number.
+    pub fn push(&mut self, reader: Reader) {
+        self.sources.push((reader, None));
+    }
+
     /// The oldest of the lines that there are now, and the number of its log; nothing when there is none now. After
     /// `close`, and where all readers read `Until::Now`, nothing means the end.
     pub fn next_line(&mut self) -> Result<Option<(usize, Line)>, LogError> {

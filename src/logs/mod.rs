@@ -5,19 +5,30 @@
 
 mod chain;
 mod error;
+mod event;
 mod file;
 mod follow;
 mod format;
 mod join;
+mod lines;
 mod read;
+mod sent;
 mod show;
+mod store;
+mod tail;
+mod tally;
 mod tape;
 
 pub use error::LogError;
+pub use event::{Event, Gather, MAX_EVENT};
 pub use file::LogFile;
 pub use follow::{Merge, Watch};
 pub use format::{MAX_MESSAGE, Malformed, Record, Stamp, Stream, Tag, encode};
 pub use join::{Line, LineEnd, MAX_LINE};
 pub use read::{Query, Reader};
+pub use sent::{Count, Sent};
 pub use show::{Bytes, Prefix, Show, Style, Times, escape};
+pub use store::{StreamFile, describe, entries, prune, streams};
+pub use tail::{Mark, Step, Tail};
+pub use tally::{Place, Tally};
 pub use tape::Until;

@@ -12,6 +12,7 @@ use super::chain::Chain;
 use super::error::LogError;
 use super::format::{Record, Stamp, Stream, Tag};
 use super::join::{Joiner, Line, LineEnd};
+use super::lines::Lines;
 use super::tape::{Tape, Until};
 
 /// Which lines are wanted.
@@ -32,6 +33,7 @@ pub struct Reader {
     stream: Option<Stream>,
     since: Option<Stamp>,
     joiner: Joiner,
+    lines: Lines,
     /// How many lines are passed over still.
     skip: u64,
     damaged: u64,
@@ -55,11 +57,40 @@ impl Reader {
         };
         let tape = Tape::new(chain, files, until)?;
         let since = query.since.map(Stamp::new);
-        Ok(Self { tape, stream: query.stream, since, joiner: Joiner::default(), skip, damaged: 0 })
+        Ok(Self {
+            tape,
+            stream: query.stream,
+            since,
+            joiner: Joiner::default(),
+            lines: Lines::default(),
+            skip,
+            damaged: 0,
+        })
+    }
+
+    /// Puts the lines of an event together, where a pattern says what begins one.
+    pub fn with_pattern(mut self, pattern: Option<regex::bytes::Regex>) -> Self {
+        self.lines = Lines::new(pattern);
+        self
+    }
+
+    /// The next line, or the lines of the next event; nothing when there is none now. After `close`, and with
+    /// `Until::Now`, nothing means the end.
+    pub fn next_line(&mut self) -> Result<Option<Line>, LogError> {
+        loop {
+            if let Some(line) = self.lines.ready() {
+                return Ok(Some(line));
+            }
+            match self.single()? {
+                Some(line) => self.lines.add(line),
+                None if self.tape.is_closed() => return Ok(self.lines.rest()),
+                None => return Ok(self.lines.ripe(Timestamp::now())),
+            }
+        }
     }
 
     /// The next line; nothing when there is none now. After `close`, and with `Until::Now`, nothing means the end.
-    pub fn next_line(&mut self) -> Result<Option<Line>, LogError> {
+    fn single(&mut self) -> Result<Option<Line>, LogError> {
         while let Some(bytes) = self.tape.next_record()? {
             let Ok(record) = Record::decode(bytes) else {
                 self.damaged += 1;

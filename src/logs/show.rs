@@ -57,6 +57,8 @@ pub struct Show {
     names: Vec<String>,
     prefixes: Vec<String>,
     style: Style,
+    /// What a name is, in JSON.
+    named: &'static str,
     /// Whose line was shown last, where it has no newline yet.
     open: Option<(usize, Stream)>,
 }
@@ -71,7 +73,12 @@ impl Show {
             Prefix::Coloured => format!("\x1b[{}m{name:width$} |\x1b[0m ", COLOURS[number % COLOURS.len()]),
         };
         let prefixes = names.iter().enumerate().map(prefix).collect();
-        Self { names, prefixes, style, open: None }
+        Self { names, prefixes, style, named: "container", open: None }
+    }
+
+    /// The names are those of streams of a group.
+    pub fn of_streams(self) -> Self {
+        Self { named: "logStreamName", ..self }
     }
 
     /// Appends a line as text. Without prefix and time it is what the container wrote, byte by byte where raw.
@@ -82,6 +89,8 @@ impl Show {
             self.head(out, number, line);
         }
         match (self.style.bytes, line.end) {
+            // Several lines of one event: no record has a newline of its own in it.
+            (Bytes::Escaped, _) if line.message.contains(&b'\n') => self.lines(out, number, line),
             (Bytes::Raw, _) => out.extend_from_slice(&line.message),
             // The carriage return of a line that ends in CR LF does no harm.
             (Bytes::Escaped, LineEnd::Newline) => {
@@ -95,6 +104,16 @@ impl Show {
                 self.open = None;
             }
             LineEnd::Open => self.open = Some((number, line.stream)),
+        }
+    }
+
+    fn lines(&self, out: &mut Vec<u8>, number: usize, line: &Line) {
+        for (place, text) in line.message.split(|byte| *byte == b'\n').enumerate() {
+            if place > 0 {
+                out.push(b'\n');
+                self.head(out, number, line);
+            }
+            escape(out, text.strip_suffix(b"\r").unwrap_or(text));
         }
     }
 
@@ -119,7 +138,7 @@ impl Show {
     pub fn json(&self, out: &mut Vec<u8>, number: usize, line: &Line) {
         let mut object = serde_json::json!({
             "timestamp": line.at.as_str(),
-            "container": self.names.get(number),
+            self.named: self.names.get(number),
             "stream": line.stream.name(),
             "message": String::from_utf8_lossy(&line.message),
         });

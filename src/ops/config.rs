@@ -11,14 +11,16 @@ use serde::Deserialize;
 pub use self::aws::AwsSettings;
 pub(super) use self::image::is_proxy;
 pub use self::image::{ImageSettings, PullBehavior};
+pub use self::log::LogConfig;
 pub use self::storage::{EfsConfig, StorageConfig, StorageLimit, VolumesConfig};
 pub use self::values::{EnvironmentFileSettings, SecretSettings, Source};
 use super::TimeScale;
+use crate::plan::Cidr;
 use crate::plan::grants::Grants;
-use crate::plan::{Cidr, LogPlan};
 
 mod aws;
 mod image;
+mod log;
 mod storage;
 mod values;
 
@@ -91,22 +93,6 @@ pub struct SubnetConfig {
     pub zone: String,
     /// Its addresses, within the VPC's.
     pub cidr: Cidr,
-}
-
-/// `[log]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct LogConfig {
-    /// A file is rotated at this size.
-    pub max_mib: u64,
-    /// How many files are kept per container.
-    pub max_files: u32,
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self { max_mib: 10, max_files: 5 }
-    }
 }
 
 /// `[capacity]`: what tasks may have of this host; its own figures where nothing is said.
@@ -199,10 +185,8 @@ impl Config {
         if self.pids_limit < 4 {
             return Some("pids-limit must be 4 at least: a container cannot start with fewer".to_owned());
         }
-        if self.log.max_mib == 0 || self.log.max_files == 0 {
-            return Some("log.max-mib and log.max-files must be 1 at least".to_owned());
-        }
         let parts = [
+            self.log.contradiction(),
             self.image.contradiction(),
             self.aws.contradiction(),
             self.secrets.contradiction(),
@@ -236,11 +220,6 @@ impl Config {
         };
         let (one, two) = subnets.iter().enumerate().find_map(clash)?;
         Some(format!("the subnets {one} and {two} overlap"))
-    }
-
-    /// The limits of a container's log.
-    pub fn log_plan(&self) -> LogPlan {
-        LogPlan { max_bytes: self.log.max_mib << 20, max_files: self.log.max_files }
     }
 }
 

@@ -25,6 +25,16 @@ pub enum OpsError {
     /// The image store does not answer.
     #[error(transparent)]
     Images(#[from] ImageStoreError),
+    /// A group has no such streams.
+    #[error("no stream of group {group:?} begins with {prefix:?}; the groups here are: {groups}")]
+    NoStreams {
+        /// The group.
+        group: String,
+        /// What the streams' names were to begin with.
+        prefix: String,
+        /// The groups that there are.
+        groups: String,
+    },
     /// An image cannot be fetched.
     #[error(transparent)]
     Fetch(#[from] crate::image::Failure),

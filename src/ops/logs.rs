@@ -9,6 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Engine, OpsError, TaskRecord};
 use crate::lifecycle::LastStatus;
+use crate::logging::Multiline;
 use crate::logs::{Line, Merge, Query, Reader, Until, Watch};
 use crate::plan::TaskPlan;
 use crate::supervisor::watch;
@@ -25,7 +26,10 @@ pub enum Followed {
 impl TaskRecord {
     /// The logs of some containers, by their places; lines carry the number within this list.
     pub fn logs(&self, containers: &[usize], query: Query, until: Until) -> Result<Merge, OpsError> {
-        let open = |place: &usize| Reader::open(self.plan.container_paths(*place).log, query, until);
+        let open = |place: &usize| {
+            let pattern = self.plan.containers[*place].log.multiline.as_ref().map(Multiline::regex);
+            Ok::<_, OpsError>(Reader::open(self.plan.container_paths(*place).log, query, until)?.with_pattern(pattern))
+        };
         let readers = containers.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Merge::new(readers))
     }

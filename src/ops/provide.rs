@@ -75,8 +75,11 @@ impl Engine {
         }
         let started_at = now();
         let definition = options.applied(definition)?;
-        if let Some(reason) = platform::foreign(definition.definition()) {
-            let missing = Missing { container: Some(0), reason };
+        // ECS finds these out before it pulls.
+        let foreign = platform::foreign(definition.definition()).map(|reason| (0, reason));
+        let logs = || crate::plan::log::fault(definition.definition(), definition.is_fargate());
+        if let Some((container, reason)) = foreign.or_else(logs) {
+            let missing = Missing { container: Some(container), reason };
             let values = TaskValues::default();
             return Ok(TaskImages { started_at, stopped_at: started_at, values, outcome: Err(missing) });
         }

@@ -21,7 +21,7 @@ use crate::lifecycle::{TaskState, Timestamp};
 use crate::plan::connect::Connection;
 use crate::plan::make::{Names, OPEN_FILES, Place, plan, plan_unstarted};
 use crate::plan::volumes::StorageSettings;
-use crate::plan::{ServiceLink, TaskPlan};
+use crate::plan::{LogSettings, ServiceLink, TaskPlan};
 use crate::scheduler::PlacementRules;
 use crate::secrets::TaskValues;
 use crate::store::records::{self, Lease, Room};
@@ -84,6 +84,7 @@ pub(super) struct Surroundings {
     resolv_conf: String,
     storage: StorageSettings,
     cluster: String,
+    log: LogSettings,
 }
 
 /// What a task is made of.
@@ -188,7 +189,8 @@ impl Engine {
             vpc.subnets.retain(|subnet| options.subnets.contains(&subnet.id));
         }
         let cluster = options.cluster.clone().unwrap_or_else(|| DEFAULT_CLUSTER.to_owned());
-        Ok(Surroundings { ground, zone: self.zone(), resolv_conf: self.resolv_conf(), storage, cluster })
+        let (zone, log) = (self.zone(), self.config.log.settings());
+        Ok(Surroundings { ground, zone, resolv_conf: self.resolv_conf(), storage, cluster, log })
     }
 
     /// A place with addresses and ports that are free now, and not among `also` (keys of leases).
@@ -198,7 +200,7 @@ impl Engine {
         definition: &ValidTaskDefinition,
         also: &HashSet<String>,
     ) -> Result<Place<'a>, OpsError> {
-        let Surroundings { ground, zone, resolv_conf, storage, cluster } = surroundings;
+        let Surroundings { ground, zone, resolv_conf, storage, cluster, log } = surroundings;
         let connection = self.connection(ground, definition, also)?;
         let zone = match &connection {
             Connection::Awsvpc { subnet, .. } => &subnet.zone,
@@ -213,7 +215,7 @@ impl Engine {
             connection,
             layout: &self.layout,
             resolv_conf,
-            log: self.config.log_plan(),
+            log,
             pids: self.config.pids_limit,
             open_files: open_files(),
             storage,

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::ecs::LaunchType;
+use crate::plan::Layout;
 use crate::plan::ports::{HostPort, Protocol};
-use crate::plan::{Layout, LogPlan};
 
 fn definition(containers: &str) -> TaskDefinition {
     serde_json::from_str(&format!(r#"{{"family": "f", "containerDefinitions": {containers}}}"#)).unwrap()
@@ -34,7 +34,7 @@ fn place<'a>(layout: &'a Layout, connection: Connection<'a>) -> Place<'a> {
         connection,
         layout,
         resolv_conf: "search lan\nnameserver 10.0.0.2\n",
-        log: LogPlan { max_bytes: 1, max_files: 1 },
+        log: crate::plan::make::tests::settings(),
         pids: 1,
         open_files: 1,
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::LogPlan;
 use super::isolation::Isolation;
 use super::volume::MountPlan;
 use crate::ecs::container_definition::ContainerDependency;
@@ -108,15 +109,6 @@ pub struct RootfsPlan {
     pub readonly: bool,
 }
 
-/// Where a container's output goes, and how much of it is kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogPlan {
-    /// A file is rotated when it would grow over this many bytes.
-    pub max_bytes: u64,
-    /// How many files are kept, the current one included.
-    pub max_files: u32,
-}
-
 /// Whether a container is started again within its task.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartPlan {
@@ -187,4 +179,7 @@ pub struct ContainerPlan {
     /// Volumes and file systems in memory; a mount stands before those that lie in it.
     #[serde(default)]
     pub mounts: Vec<MountPlan>,
+    /// A directory of the container that it shares with the host, for sockets.
+    #[serde(default)]
+    pub socket_directory: Option<String>,
 }

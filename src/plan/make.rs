@@ -11,8 +11,8 @@ use super::user::{UserError, resolve};
 use super::volume::{MountPlan, StoragePlan};
 use super::volumes::{StorageSettings, VolumeError, storage};
 use super::{
-    CgroupPlan, ContainerLimits, ContainerPlan, Layout, LogPlan, PrivateEnvironment, ProcessPlan, RootNetwork,
-    RootfsPlan, ServiceLink, TaskLimits, TaskPlan, isolation, rights,
+    CgroupPlan, ContainerLimits, ContainerPlan, Layout, LogPlan, LogSettings, PrivateEnvironment, ProcessPlan,
+    RootNetwork, RootfsPlan, ServiceLink, TaskLimits, TaskPlan, isolation, rights,
 };
 use crate::ecs::arn::Owner;
 use crate::ecs::{ContainerDefinition, LaunchType, TaskDefinition, TaskOverride};
@@ -37,8 +37,8 @@ pub struct Place<'a> {
     pub layout: &'a Layout,
     /// The text of the containers' /etc/resolv.conf, where they have neither the host's network nor servers of their own.
     pub resolv_conf: &'a str,
-    /// What is kept of each container's output.
-    pub log: LogPlan,
+    /// What becomes of the containers' output.
+    pub log: &'a LogSettings,
     /// How many processes each container may have.
     pub pids: u32,
     /// The open-files limit of containers whose definition names none: Fargate's, or what this host allows of it.
@@ -167,7 +167,7 @@ fn plan_task(
     let key = format!("task/{}/{}/{}/{}/", place.account, place.region, place.cluster, names.task);
     let root_network = RootNetwork::of(&tag);
     let network = connect::network(task, place, &names, &root_network);
-    TaskPlan {
+    let mut plan = TaskPlan {
         key,
         account: place.account.to_owned(),
         region: place.region.to_owned(),
@@ -199,7 +199,9 @@ fn plan_task(
         filters: place.layout.filters(),
         containers,
         id: names.task,
-    }
+    };
+    super::log::complete(task, place.log, place.layout, &mut plan);
+    plan
 }
 
 fn task_limits(definition: &ValidTaskDefinition, containers: &[ContainerPlan]) -> TaskLimits {
@@ -245,8 +247,9 @@ fn plan_container(
         limits: limits(container, place),
         isolation: isolation::Isolation::default(),
         labels: BTreeMap::new(),
-        log: place.log.clone(),
+        log: LogPlan::local(place.log.max_bytes, place.log.max_files),
         files: identity.files,
+        socket_directory: None,
         hostname: identity.hostname,
         mounts: Vec::new(),
     }
@@ -341,4 +344,4 @@ fn args(container: &ContainerDefinition, image: &ImageFacts) -> Result<Vec<Strin
 
 #[cfg(test)]
 #[path = "make_tests.rs"]
-mod tests;
+pub(crate) mod tests;

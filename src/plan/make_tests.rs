@@ -36,6 +36,39 @@ fn stop_signals_are_names_or_numbers() {
     assert_eq!(signals, [3, 3, 3, 15, 15, 15, 15]);
 }
 
+/// The plan of a definition whose images were not looked for.
+pub(crate) fn planned(text: &str, log: &LogSettings) -> TaskPlan {
+    let parsed = crate::validate::parse(text, crate::validate::Strictness::Lenient);
+    let (definition, _) = crate::validate::validate(parsed).unwrap();
+    let (layout, vpc) = (Layout::system(), Vpc::default_in(Vpc::candidates()[0], "us-east-1"));
+    let containers = definition.definition().container_definitions.len();
+    let names = Names {
+        task: "0".repeat(32),
+        attachment: "u".to_owned(),
+        containers: vec!["u".to_owned(); containers],
+        created_at: 1,
+        pulled_at: 2,
+        started_by: None,
+        overrides: crate::ecs::TaskOverride::default(),
+    };
+    plan_unstarted(&definition, 1, &Place { log, region: "us-east-1", ..place(&layout, &vpc) }, names)
+}
+
+/// Settings of logs that nobody looks at.
+pub(crate) fn settings() -> &'static LogSettings {
+    &SETTINGS
+}
+
+static SETTINGS: LogSettings = LogSettings {
+    max_bytes: 1,
+    max_files: 1,
+    mode: crate::logging::Mode::NonBlocking,
+    retention: crate::plan::Retention { days: 1, bytes: 1 },
+    cloudwatch: None,
+    drain: 0,
+    journal: std::path::PathBuf::new(),
+};
+
 fn place<'a>(layout: &'a Layout, vpc: &'a Vpc) -> Place<'a> {
     Place {
         storage: &crate::plan::volumes::NO_SETTINGS,
@@ -51,7 +84,7 @@ fn place<'a>(layout: &'a Layout, vpc: &'a Vpc) -> Place<'a> {
         },
         layout,
         resolv_conf: "",
-        log: LogPlan { max_bytes: 1, max_files: 1 },
+        log: &SETTINGS,
         pids: 10,
         open_files: OPEN_FILES,
     }

@@ -10,6 +10,7 @@ mod facts;
 pub mod grants;
 pub mod isolation;
 mod life;
+pub mod log;
 pub mod make;
 mod network;
 mod paths;
@@ -24,9 +25,10 @@ pub mod volumes;
 pub mod vpc;
 
 pub use container::{
-    CgroupPlan, ContainerLimits, ContainerPlan, HealthPlan, LogPlan, PrivateEnvironment, ProcessPlan, RestartPlan,
-    Rlimit, RootfsPlan, TaskLimits,
+    CgroupPlan, ContainerLimits, ContainerPlan, HealthPlan, PrivateEnvironment, ProcessPlan, RestartPlan, Rlimit,
+    RootfsPlan, TaskLimits,
 };
+pub use log::{CloudWatchPlan, LogPlan, LogSettings, LogSource, Retention, StreamPlan};
 pub use network::{Cidr, ContainerNetwork, EniPlan, LinkKind, LinkPlan, NetworkPlan, RootNetwork};
 pub use paths::{ContainerPaths, Layout, TaskPaths};
 pub use rights::ALL_CAPABILITIES;

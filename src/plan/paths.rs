@@ -67,6 +67,21 @@ impl Layout {
         self.state.join("volumes")
     }
 
+    /// The groups and streams of `awslogs`.
+    pub fn logs(&self) -> PathBuf {
+        self.state.join("logs")
+    }
+
+    /// The directory of one stream. No two streams have the same one; names are as long as files' may be.
+    pub fn log_stream(&self, region: &str, group: &str, stream: &str) -> PathBuf {
+        self.log_group(region, group).join(file_name(stream))
+    }
+
+    /// The directory of one group.
+    pub fn log_group(&self, region: &str, group: &str) -> PathBuf {
+        self.logs().join(file_name(region)).join(file_name(group))
+    }
+
     /// Held shared while a task's network is made, alone while the last one's is unmade.
     pub fn network_lock(&self) -> PathBuf {
         self.run.join("network.lock")
@@ -103,6 +118,26 @@ impl Layout {
         let hash = self.state.as_os_str().as_encoded_bytes().iter();
         format!("{:08x}", hash.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)))
     }
+}
+
+/// A text as the name of a file: what a name cannot have is `%` and two digits, and of a long text the end is a hash.
+fn file_name(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut name = String::new();
+    for (place, byte) in text.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'#' => name.push(char::from(byte)),
+            b'.' if place > 0 => name.push('.'),
+            _ => name.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    if name.len() > LONGEST {
+        let hash =
+            |seed: u64| text.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+        name.truncate(LONGEST);
+        name.push_str(&format!("%{:016x}{:016x}", hash(0xcbf2_9ce4_8422_2325), hash(0x9e37_79b9_7f4a_7c15)));
+    }
+    name
 }
 
 /// The directories of one task.
@@ -201,6 +236,11 @@ impl ContainerPaths {
         self.run.join("init.json")
     }
 
+    /// The host's side of the directory for sockets that the container shares with the host.
+    pub fn sockets(&self) -> PathBuf {
+        self.run.join("sockets")
+    }
+
     /// The host's side of the plan's file of that index ([`super::ContainerPlan::files`]).
     pub fn file(&self, index: usize) -> PathBuf {
         self.run.join("files").join(index.to_string())
@@ -215,6 +255,17 @@ impl ContainerPaths {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_groups_and_streams_become_names_of_files() {
+        let path = |group: &str, stream: &str| Layout::system().log_stream("r", group, stream);
+        assert_eq!(path("/a", "b/c"), Path::new("/var/lib/berth/logs/r/%2Fa/b%2Fc"));
+        assert_ne!(path("a/b", "c"), path("a", "b/c"));
+        assert!(path("..", ".").ends_with("r/%2E./%2E"));
+        let (one, two) = ("/".repeat(511) + "a", "/".repeat(511) + "b");
+        assert_ne!(path(&one, "s"), path(&two, "s"));
+        assert!(path(&one, "s").components().all(|part| part.as_os_str().len() < 255));
+    }
 
     #[test]
     fn two_roots_have_two_tags() {

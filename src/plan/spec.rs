@@ -133,7 +133,11 @@ fn mounts(container: &ContainerPlan, paths: &ContainerPaths, around: &Surroundin
     let files = container.files.iter().enumerate().map(|(index, (destination, _))| {
         mount(destination, "bind", &paths.file(index), ["bind", "nosuid", "nodev", "noexec", access])
     });
-    kernel.chain(files).collect()
+    let sockets = container
+        .socket_directory
+        .iter()
+        .map(|destination| mount(destination, "bind", &paths.sockets(), ["bind", "nosuid", "nodev", "noexec", "rw"]));
+    kernel.chain(sockets).chain(files).collect()
 }
 
 /// `/dev/shm`: a tmpfs of the container's own, somebody else's directory, or nothing.

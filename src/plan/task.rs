@@ -75,7 +75,13 @@ pub struct TaskPlan {
 impl TaskPlan {
     /// The directories of the container at a place.
     pub fn container_paths(&self, container: usize) -> ContainerPaths {
-        self.paths.container(&self.containers[container].name)
+        let plan = &self.containers[container];
+        let mut paths = self.paths.container(&plan.name);
+        if let Some(stream) = &plan.log.stream {
+            // A stream outlives its tasks, and may be that of several containers.
+            paths.log = stream.directory.join(format!("{}.log", plan.runtime_id));
+        }
+        paths
     }
 
     /// The key of the record that says what the task should be.

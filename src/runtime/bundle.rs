@@ -53,6 +53,9 @@ pub fn prepare(task: &TaskPlan, place: usize, disks: Disks, around: &Surrounding
         // Any user of the container may read it; on the host, none may enter the directory above.
         write(&path, content.as_bytes(), 0o644)?;
     }
+    if container.socket_directory.is_some() {
+        sockets(container, &paths.sockets())?;
+    }
     let config = paths.run.join("config.json");
     let spec = serde_json::to_vec(&oci_spec(container, paths, around));
     let spec = spec.map_err(|error| BundleError::Write { path: config.clone(), source: error.into() })?;
@@ -63,6 +66,9 @@ pub fn prepare(task: &TaskPlan, place: usize, disks: Disks, around: &Surrounding
     volumes::mount(task, place, &storage, disks.volumes, &root)?;
     let files = container.files.iter().map(|(destination, _)| destination.as_str());
     rootfs::repair_files(&root, files, &container.process.cwd)?;
+    if let Some(directory) = &container.socket_directory {
+        rootfs::make_directory_in(&root, directory)?;
+    }
     Ok(Bundle { directory: paths.run.clone() })
 }
 
@@ -85,6 +91,16 @@ pub(super) fn gone(path: &Path, result: io::Result<()>) -> Result<(), BundleErro
         }
         _ => Ok(()),
     }
+}
+
+/// The directory for sockets belongs to the container's user; on the host, none but root may enter the one above.
+fn sockets(container: &crate::plan::ContainerPlan, path: &Path) -> Result<(), BundleError> {
+    directory(path)?;
+    let own = || {
+        std::os::unix::fs::lchown(path, Some(container.process.uid), Some(container.process.gid))?;
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+    };
+    own().map_err(|source| BundleError::Write { path: path.to_owned(), source })
 }
 
 fn directory(path: &Path) -> Result<(), BundleError> {

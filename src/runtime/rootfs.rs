@@ -168,6 +168,11 @@ pub(super) fn file_at(root: &OwnedFd, path: &str) -> nix::Result<OwnedFd> {
     openat2(root, path, OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve))
 }
 
+/// A directory that something is mounted over, and what is missing above it. Links lead where they lead in the container.
+pub fn make_directory_in(root: &OwnedFd, path: &str) -> Result<(), RootfsError> {
+    make_directories(root, Path::new(path)).map_err(|source| RootfsError::Prepare { path: path.to_owned(), source })
+}
+
 /// A directory of that name, opened, whatever had the name before.
 fn real_directory(parent: BorrowedFd<'_>, name: &Path) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

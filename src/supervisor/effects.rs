@@ -70,6 +70,7 @@ impl Loop<'_> {
                 self.ask(Request::Check { container, run });
             }
             Action::Signal(container, signal) => self.signal(container, signal),
+            Action::CleanUp if self.holds_clean_up() => {} // `keep_sending` asks
             Action::CleanUp => self.ask(Request::CleanUp),
             Action::Finish => self.finishing = true,
         }
@@ -156,6 +157,7 @@ impl Loop<'_> {
     /// Nothing of a container runs any more: its last output is stored, then the task learns of it.
     fn over(&mut self, container: usize, exit: Exit) {
         self.pumps[container].run_to_the_end(time::boot_ms());
+        self.flush_log(container);
         let was_told = matches!(self.task.containers[container].phase, ContainerPhase::Stopping { kill_at: None });
         if exit == Exit::Code(KILLED) && !was_told {
             return self.ask(Request::Inspect(container)); // who killed it?
@@ -164,6 +166,12 @@ impl Loop<'_> {
     }
 
     fn signal(&mut self, container: usize, signal: i32) {
+        if !self.defers(container, signal) {
+            self.signal_now(container, signal);
+        }
+    }
+
+    pub(super) fn signal_now(&mut self, container: usize, signal: i32) {
         if let Some(live) = &self.live[container] {
             // That it is gone is no error: its end is on the way.
             let _ = pidfd::send_signal(&live.pidfd, signal);

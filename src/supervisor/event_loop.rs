@@ -17,6 +17,7 @@ use super::holder::{Base, Reaped, told};
 use super::launch::{Answer, Beginning};
 use super::pump::Pump;
 use super::recover::{self, Kin, LiveInit, Network, exit_of};
+use super::shipper::Sending;
 use super::wake::Told;
 use super::workers::Worker;
 use crate::lifecycle::{
@@ -68,6 +69,7 @@ pub(super) struct Loop<'a> {
     pub(super) exits: Vec<Reaped>,
     pub(super) look_at: Option<u64>,
     pub(super) finishing: bool,
+    pub(super) sending: Sending,
     /// The status that those who watch know; the record has it.
     told: LastStatus,
     /// What the task's service has been told.
@@ -86,6 +88,7 @@ enum Source {
     Worker(usize),
     Init(usize),
     Log(usize),
+    Shipper,
 }
 
 /// Runs the task to its end; an error is for the holder, which then begins again. Every loop answers the caller, who hears
@@ -139,6 +142,7 @@ impl<'a> Loop<'a> {
             look_at: None,
             finishing: false,
             service_knows: None,
+            sending: Sending::default(),
             signals,
             exits_in,
             holder_lives: true,
@@ -210,6 +214,7 @@ impl<'a> Loop<'a> {
                 Source::Worker(place) => self.hear_worker(place),
                 Source::Init(place) => self.lost(place),
                 Source::Log(place) => self.pumps[place].run(time::boot_ms()),
+                Source::Shipper => self.hear_shipper(),
             }
         }
         self.settle();
@@ -264,6 +269,7 @@ impl<'a> Loop<'a> {
             all.extend(strange.map(|live| (Source::Init(place), live.pidfd.as_fd())));
         }
         all.extend(self.workers.iter().enumerate().map(|(place, worker)| (Source::Worker(place), worker.source())));
+        all.extend(self.sending.source().map(|fd| (Source::Shipper, fd)));
         if self.holder_lives {
             all.push((Source::HolderExits, self.exits_in.as_fd()));
         }
@@ -275,7 +281,8 @@ impl<'a> Loop<'a> {
     fn timeout(&self) -> Option<u64> {
         let pumps = self.pumps.iter().filter_map(Pump::retry_at);
         let workers = self.workers.iter().map(Worker::deadline).filter(|deadline| *deadline < u64::MAX);
-        let own = [deadline(&self.task), self.saved.retry_at(), self.look_at].into_iter().flatten();
+        let own = [deadline(&self.task), self.saved.retry_at(), self.look_at, self.sending_deadline()];
+        let own = own.into_iter().flatten();
         let nearest = pumps.chain(workers).chain(own).min()?;
         Some(nearest.saturating_sub(time::boot_ms()))
     }
@@ -297,6 +304,7 @@ impl<'a> Loop<'a> {
         if deadline(&self.task).is_some_and(|at| at <= now) {
             self.happen(Event::Tick);
         }
+        self.keep_sending(now);
     }
 
     fn hear_worker(&mut self, place: usize) {

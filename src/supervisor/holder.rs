@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use super::event_loop;
 use super::launch::{Answer, Beginning};
+use crate::logs::StreamFile;
 use crate::plan::{NetworkPlan, TaskPlan};
 use crate::sys;
 use crate::sys::child::{self, Ended, Otherwise, Which};
@@ -139,6 +140,19 @@ fn open_logs(plan: &TaskPlan, container: usize) -> io::Result<LogPipes> {
     let paths = plan.container_paths(container);
     for directory in [&paths.run, &plan.paths.logs()] {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    let log = &plan.containers[container].log;
+    if let Some(stream) = &log.stream {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&stream.directory)?;
+        let file = StreamFile {
+            region: stream.region.clone(),
+            group: stream.group.clone(),
+            stream: stream.stream.clone(),
+            task: plan.id.clone(),
+            container: plan.containers[container].name.clone(),
+            multiline: log.multiline.clone(),
+        };
+        crate::logs::describe(&paths.log, &file).map_err(io::Error::other)?;
     }
     let fifo = |path: &Path| -> io::Result<OwnedFd> {
         match nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR) {

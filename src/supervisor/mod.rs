@@ -18,6 +18,7 @@ mod holder;
 pub mod launch;
 mod pump;
 mod recover;
+mod shipper;
 pub mod wake;
 mod workers;
 

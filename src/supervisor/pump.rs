@@ -20,6 +20,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, SpliceFFlags, splice, tee};
 
 use super::holder::LogPipes;
+use crate::logging::Delivery;
 use crate::logs::{LogFile, Stream, encode};
 use crate::plan::{ContainerPaths, LogPlan};
 
@@ -43,8 +44,13 @@ pub(super) struct Pump<'a> {
     pipes: &'a LogPipes,
     word: &'a AtomicU64,
     scratch: (OwnedFd, OwnedFd),
-    file: LogFile,
+    /// None where nothing is kept.
+    file: Option<LogFile>,
     paused_until: Option<u64>,
+    /// How much of the log may wait to be sent on before the container waits, in bytes of the files.
+    window: Option<u64>,
+    /// How much of the log has been sent on, or will never be.
+    sent: u64,
 }
 
 impl<'a> Pump<'a> {
@@ -56,9 +62,17 @@ impl<'a> Pump<'a> {
         paths: &ContainerPaths,
         plan: &LogPlan,
     ) -> io::Result<Self> {
-        let file = LogFile::open(&paths.log, plan.max_bytes, plan.max_files).map_err(io::Error::other)?;
+        let mut file = None;
+        if plan.is_kept() {
+            let mut kept = LogFile::open(&paths.log, plan.max_bytes, plan.max_files).map_err(io::Error::other)?;
+            if plan.delivery.is_some() {
+                kept.count().map_err(io::Error::other)?;
+            }
+            file = Some(kept);
+        }
+        let window = (plan.delivery == Some(Delivery::Blocking)).then_some(plan.max_bytes);
         let scratch = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        let mut pump = Self { pipes, word, scratch, file, paused_until: None };
+        let mut pump = Self { pipes, word, scratch, file, paused_until: None, window, sent: 0 };
         if word.load(Ordering::Acquire) == UNWRITTEN {
             pump.publish(Stream::Stdout, Stored::No);
         }
@@ -69,8 +83,8 @@ impl<'a> Pump<'a> {
     /// The descriptors to wait on, none while the file cannot be written.
     pub(super) fn sources(&self) -> Vec<BorrowedFd<'a>> {
         match self.paused_until {
-            None => vec![self.pipes.stdout.as_fd(), self.pipes.stderr.as_fd()],
-            Some(_) => Vec::new(),
+            None if !self.is_ahead() => vec![self.pipes.stdout.as_fd(), self.pipes.stderr.as_fd()],
+            None | Some(_) => Vec::new(),
         }
     }
 
@@ -82,9 +96,28 @@ impl<'a> Pump<'a> {
     /// Stores a good part of what the container has written so far. A file that cannot be written stops the flow, and with it
     /// at last the container; nothing is dropped.
     pub(super) fn run(&mut self, boot_ms: u64) {
-        if self.paused_until.is_none_or(|until| until <= boot_ms) {
+        if self.paused_until.is_none_or(|until| until <= boot_ms) && !self.is_ahead() {
             self.store_at_most(TURN, boot_ms);
         }
+    }
+
+    /// Notes how much of the log has been sent on.
+    pub(super) fn note_sent(&mut self, through: u64) {
+        self.sent = through;
+    }
+
+    /// Whether everything that the log holds has been sent on.
+    pub(super) fn is_sent(&self) -> bool {
+        self.sent >= self.end()
+    }
+
+    /// Whether more is stored than whoever sends it on can be given: the container waits.
+    fn is_ahead(&self) -> bool {
+        self.window.is_some_and(|window| self.end().saturating_sub(self.sent) >= window)
+    }
+
+    fn end(&self) -> u64 {
+        self.file.as_ref().map_or(0, |file| file.end().bytes)
     }
 
     /// Stores all that a container which has ended had written.
@@ -130,14 +163,16 @@ impl<'a> Pump<'a> {
     /// Brings the stage's content into the file, then empties the stage.
     fn store(&mut self, stream: Stream) -> io::Result<()> {
         let chunk = self.copy_of_stage()?;
-        if !chunk.is_empty() {
+        if !chunk.is_empty()
+            && let Some(file) = &mut self.file
+        {
             let mut records = Vec::with_capacity(chunk.len() + chunk.len() / 4 + 128);
             encode(&mut records, stream, jiff::Timestamp::now(), &chunk);
-            if self.file.is_full_for(records.len()) {
-                self.file.rotate().map_err(io::Error::other)?;
-                self.publish(stream, Stored::No);
+            if file.is_full_for(records.len()) {
+                file.rotate().map_err(io::Error::other)?;
+                self.word.store(pack(file.len(), stream, Stored::No), Ordering::Release);
             }
-            self.file.append(&records).map_err(io::Error::other)?;
+            file.append(&records).map_err(io::Error::other)?;
         }
         self.publish(stream, Stored::Yes);
         self.empty_stage();
@@ -168,13 +203,16 @@ impl<'a> Pump<'a> {
     }
 
     fn publish(&self, stream: Stream, stored: Stored) {
-        self.word.store(pack(self.file.len(), stream, stored), Ordering::Release);
+        let length = self.file.as_ref().map_or(0, LogFile::len);
+        self.word.store(pack(length, stream, stored), Ordering::Release);
     }
 
     fn finish_earlier_batch(&mut self) -> io::Result<()> {
         let (length, stream, stored) = unpack(self.word.load(Ordering::Acquire));
         // Shorter than the word says: it was rotated in the moment before the end.
-        self.file.truncate_to(length.min(self.file.len())).map_err(io::Error::other)?;
+        if let Some(file) = &mut self.file {
+            file.truncate_to(length.min(file.len())).map_err(io::Error::other)?;
+        }
         match stored {
             Stored::Yes => {
                 self.empty_stage();

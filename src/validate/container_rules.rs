@@ -1,9 +1,8 @@
 //! What ECS demands of one container definition, and what no runtime could carry out. Texts are ECS's own where they are
 //! known. Called by `validate`.
 
-use std::collections::HashSet;
-
 use super::kernel_rules;
+use super::log_rules;
 use super::names::{image_fault, user_fault};
 use super::network_rules;
 use super::port_rules;
@@ -13,7 +12,7 @@ use super::support::Target;
 use super::task_rules::Size;
 use crate::ecs::ContainerDefinition;
 use crate::ecs::arn::is_name;
-use crate::ecs::container_definition::{HealthCheck, LogConfiguration, RestartPolicy};
+use crate::ecs::container_definition::{HealthCheck, RestartPolicy};
 use crate::ecs::task_definition::NetworkMode;
 
 /// Where a container stands: what its rules need beside itself.
@@ -44,7 +43,7 @@ pub(super) fn check(container: &ContainerDefinition, place: &Place<'_>, report: 
         restart_policy(policy, &container.name, &place.path.member("restartPolicy"), report);
     }
     if let Some(log) = &container.log_configuration {
-        log_configuration(log, place, report);
+        log_rules::check(log, place, report);
     }
 }
 
@@ -157,29 +156,5 @@ fn restart_policy(policy: &RestartPolicy, container: &str, path: &Path, report: 
     }
     if policy.ignored_exit_codes.as_ref().is_some_and(|codes| codes.len() > 50) {
         report.error(&path.member("ignoredExitCodes"), "more than 50 exit codes");
-    }
-}
-
-/// None of this keeps the task from running here, where output is kept whatever the driver.
-fn log_configuration(log: &LogConfiguration, place: &Place<'_>, report: &mut Report) {
-    let path = place.path.member("logConfiguration");
-    let options: HashSet<&str> = log.options.iter().flatten().map(|(name, _)| name.as_str()).collect();
-    let (driver, option) = (path.member("logDriver"), path.member("options"));
-    let name = log.log_driver.as_str();
-    let fargate = place.target == Target::Fargate;
-    if fargate && !["awslogs", "splunk", "awsfirelens"].contains(&name) {
-        let words = format!("{name} is not a valid log driver. Must be one of [awslogs, splunk, awsfirelens]");
-        report.refused_by_ecs(&driver, words);
-    }
-    if name == "awslogs" && !options.contains("awslogs-group") {
-        report.refused_by_ecs(&option, "Log driver awslogs requires options: awslogs-group");
-    }
-    if name == "awslogs" && fargate && !options.contains("awslogs-stream-prefix") {
-        let words = "Fargate requires log configuration options to include awslogs-stream-prefix";
-        report.refused_by_ecs(&option, words);
-    }
-    if name == "awslogs" && fargate && place.execution_role.is_none_or(str::is_empty) {
-        let words = "Fargate requires task definition to have execution role ARN to support log driver awslogs";
-        report.refused_by_ecs(&driver, words);
     }
 }

@@ -8,6 +8,7 @@ mod convert;
 pub mod fields;
 mod json;
 pub(crate) mod kernel_rules;
+mod log_rules;
 mod mount_path;
 mod names;
 mod network_rules;

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::log_rules;
 use super::network_rules;
 use super::order;
 use super::report::{Path, Report, Words};
@@ -48,6 +49,7 @@ pub(super) fn check(definition: &TaskDefinition, target: Target, report: &mut Re
     dependencies(containers, report);
     port_names(containers, network_rules::mode(definition), report);
     volume_rules::check(definition, containers, report);
+    log_rules::router(containers, report);
     size
 }
 

@@ -35,7 +35,20 @@ impl Worker {
                 failures.push(failed(&removing(&directory), &error));
             }
         }
+        self.prune_streams();
         failures.into_iter().next().unwrap_or(Report::CleanedUp)
+    }
+
+    /// Streams outlive their tasks, within bounds. That it does not succeed keeps no task from ending: the next one will try.
+    fn prune_streams(&self) {
+        let Some(stream) = self.plan.containers.iter().find_map(|container| container.log.stream.as_ref()) else {
+            return;
+        };
+        let (Some(root), Some(tasks)) = (stream.directory.ancestors().nth(3), self.plan.paths.run.parent()) else {
+            return;
+        };
+        let lives = |task: &str| tasks.join(task).exists();
+        let _ = crate::logs::prune(root, stream.retention, lives);
     }
 
     /// The root's nftables table goes with the last lease. A task that is committed after the look comes up after the lock. The

@@ -97,3 +97,23 @@ pub struct InitFile {
     /// The number of the container's run: 0 is the first.
     pub run: u32,
 }
+
+/// The name that starts the program as the process that sends a task's logs on. Its standard input has [`ShipOrder`]s, its
+/// standard output [`Shipped`] reports, one JSON object a line; it ends with its input.
+pub const SHIP_COMMAND: &str = "ship-worker";
+
+/// What it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ShipOrder {
+    /// The container at this place has ended: what has no newline yet gets none.
+    Flush(usize),
+}
+
+/// What it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shipped {
+    /// The container's place.
+    pub container: usize,
+    /// So much of its log has been sent, or will never be, in bytes of its files.
+    pub through: u64,
+}

@@ -11,6 +11,10 @@ const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
 /// The words of this one are ECS's choice only on paper: any other word than udp is taken as tcp.
 const ANY_WORD: &str = "containerDefinitions[].portMappings[].protocol";
 
+/// The agent's word for no log driver at all, which the model does not have.
+const LOG_DRIVER: &str = "containerDefinitions[].logConfiguration.logDriver";
+const NONE: &str = "none";
+
 /// The members of an operation's input, or of what the path in it leads to, by their place.
 pub(crate) fn model(operation: &[&str]) -> BTreeMap<String, Value> {
     let venv = Command::new("tests/support/venv").current_dir(PROJECT).output().expect("bash is there");
@@ -60,7 +64,9 @@ fn differences(model: &BTreeMap<String, Value>, ours: &BTreeMap<String, Value>) 
         if theirs["required"] == true && row["required"] != true {
             found.push(format!("{place}: required in the model"));
         }
-        if place != ANY_WORD && sorted(&row["words"]) != sorted(&theirs["words"]) {
+        let mut words = sorted(&row["words"]);
+        words.retain(|word| place != LOG_DRIVER || word != NONE);
+        if place != ANY_WORD && words != sorted(&theirs["words"]) {
             found.push(format!("{place}: {} are {} in the model", row["words"], theirs["words"]));
         }
     }

@@ -7,6 +7,7 @@ mod life;
 mod load;
 mod net;
 mod resolve;
+mod router;
 mod signal;
 mod stamp;
 mod text;
@@ -57,6 +58,7 @@ const VERBS: &[Verb] = &[
     ("connect", "HOST PORT", net::connect),
     ("spoof", "SOURCE DESTINATION PORT", net::spoof),
     ("resolve", "NAME", resolve::verb),
+    ("router", "SOCKET", router::router),
     ("mknod", "MAJOR MINOR PATH", kernel::mknod),
     ("open", "PATH", kernel::open),
     ("syscalls", "FROM TO", kernel::syscalls),

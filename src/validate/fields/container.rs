@@ -1,7 +1,7 @@
 //! The rows of a container definition, 42 members, and of the objects below them.
 
 use super::Shape::{Boolean, Integer, List, Map, Structure, Text};
-use super::{Field, Shape, TEXTS, Word, must, no, warn, word, yes};
+use super::{Field, Shape, TEXTS, Word, must, no, word, yes};
 
 /// A container definition: 42 members.
 pub const CONTAINER_DEFINITION: &[Field] = &[
@@ -64,7 +64,8 @@ pub const CONTAINER_DEFINITION: &[Field] = &[
     yes("pseudoTerminal", Boolean).remark("a terminal, whose output is the container's log"),
     yes("dockerLabels", Map).remark("kept with the task, with the five com.amazonaws.ecs.* ones"),
     yes("ulimits", List(&Structure(ULIMIT))).remark("nofile is 65535 if absent, core is 0"),
-    warn("logConfiguration", Structure(LOG_CONFIGURATION), "output is kept here, the log driver is not used"),
+    yes("logConfiguration", Structure(LOG_CONFIGURATION))
+        .remark("without one output is kept here all the same: `berth logs` shows it, whatever the driver but none"),
     yes("healthCheck", Structure(HEALTH_CHECK)).remark(
         "run with the container's user, capabilities and filter, killed with all that it started when it has ended or taken \
          too long; the image's HEALTHCHECK is ignored",
@@ -74,7 +75,8 @@ pub const CONTAINER_DEFINITION: &[Field] = &[
     ),
     no("resourceRequirements", List(&Structure(RESOURCE_REQUIREMENT)))
         .off_fargate("Tasks using the Fargate launch type do not support GPU resource requirements"),
-    no("firelensConfiguration", Structure(FIRELENS_CONFIGURATION)),
+    yes("firelensConfiguration", Structure(FIRELENS_CONFIGURATION))
+        .remark("the router's configuration is made as the ECS agent makes it; config-file-type file only"),
     no("credentialSpecs", TEXTS),
 ];
 
@@ -160,6 +162,7 @@ const LOG_CONFIGURATION: &[Field] = &[
             word("syslog"),
             word("gelf"),
             word("fluentd"),
+            word("none"),
         ]),
     ),
     yes("options", Map),

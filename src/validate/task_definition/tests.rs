@@ -133,7 +133,6 @@ fn a_container_is_refused_in_ecs_own_words() {
         ),
         ("secrets", json!([{"name": "a"}]), ".secrets[0].valueFrom", "valueFrom is missing"),
         ("environmentFiles", json!([{"value": "a", "type": "s3"}]), ".environmentFiles[0].value", "Invalid arn syntax"),
-        ("firelensConfiguration", json!({"type": "fluentbit"}), ".firelensConfiguration", "is not supported"),
         (
             "resourceRequirements",
             json!([{"type": "GPU"}]),

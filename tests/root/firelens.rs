@@ -1,0 +1,92 @@
+//! The log router of a task: what it is given, what it hears, and when it starts and stops.
+
+use serde_json::{Value, json};
+
+use crate::support::root::Root;
+use crate::support::supervised::PATIENCE;
+use crate::support::{container, eventually, of, task};
+
+const SOCKET: &str = "/var/run/fluent.sock";
+
+fn router(more: Value) -> Value {
+    let mut router =
+        container("router", &["router", SOCKET], json!({ "firelensConfiguration": { "type": "fluentbit" } }));
+    if let (Value::Object(router), Value::Object(more)) = (&mut router, more) {
+        router.extend(more);
+    }
+    router
+}
+
+fn routed(name: &str, command: &[&str], options: Value) -> Value {
+    container(name, command, json!({ "logConfiguration": { "logDriver": "awsfirelens", "options": options } }))
+}
+
+#[test]
+fn the_router_hears_every_line_of_the_others_and_stops_after_them() {
+    let root = Root::with_images(&["probe", "nginx"]);
+    let mut web = routed("web", &[], json!({ "Name": "stdout" }));
+    (web["image"], web["command"]) = (json!("nginx"), Value::Null);
+    let app = routed("app", &["trap", "TERM", "--", "0"], json!({ "Name": "stdout", "exclude-pattern": "^debug" }));
+    let started = root.run_detached(&task(&[app, web, router(json!({}))]));
+    let tag = |name: &str| format!("{name}-firelens-{}", started.id);
+    root.until_written(&started, "router", &format!("{} stdout ready", tag("app")));
+    root.until_written(&started, "router", &format!("{} stderr", tag("web")));
+    root.stop(&started);
+    let heard = root.logs(&started, "router");
+    let lines: Vec<&str> = heard.lines().collect();
+    assert_eq!(lines.first(), Some(&"ready"));
+    assert_eq!(lines.last(), Some(&"TERM"), "it stops after the others: {heard}");
+    assert!(heard.contains(&format!("{} stdout TERM\n", tag("app"))), "their last words are heard: {heard}");
+    assert!(heard.contains("signal 3 (SIGQUIT) received"), "{heard}");
+    for name in ["app", "web"] {
+        assert_eq!(root.logs(&started, name).lines().count(), heard.matches(&tag(name)).count(), "kept here as well");
+    }
+    assert_eq!(of(&root.describe(&started), "router")["exitCode"], 0);
+}
+
+#[test]
+fn the_router_finds_its_configuration_and_the_others_find_the_router() {
+    let root = Root::with_images(&["probe"]);
+    let app = routed("app", &["trap", "TERM", "--", "0"], json!({ "Name": "firehose", "region": "us-west-2" }));
+    let started = root.run_detached(&task(&[app, router(json!({}))]));
+    let configuration = root.exec(&started, "router", &["/probe", "cat", "/fluent-bit/etc/fluent-bit.conf"]).ok();
+    for line in [
+        "    unix_path /var/run/fluent.sock",
+        "    Listen 127.0.0.1",
+        "    Match app-firelens*",
+        "    Name firehose",
+        "    Record ecs_cluster default",
+    ] {
+        assert!(configuration.lines().any(|one| one == line), "{line:?} in {configuration}");
+    }
+    assert!(
+        configuration
+            .contains(&format!("Record ecs_task_arn arn:aws:ecs:us-east-1:000000000000:task/default/{}", started.id))
+    );
+    let environment = root.exec(&started, "app", &["/probe", "env"]).ok();
+    assert!(
+        environment.contains("FLUENT_HOST=127.0.0.1") && environment.contains("FLUENT_PORT=24224"),
+        "{environment}"
+    );
+    root.berth(["rm", "-f", &started.id]).ok();
+}
+
+#[test]
+fn a_router_that_puts_a_link_in_place_of_its_socket_leads_nobody_astray() {
+    let root = Root::with_images(&["probe", "busybox"]);
+    let target = root.path().join("host.sock");
+    let host = std::os::unix::net::UnixListener::bind(&target).unwrap();
+    host.set_nonblocking(true).unwrap();
+    let script = format!("ln -s {} /var/run/fluent.sock; echo linked; exec sleep 1000", target.display());
+    let evil = router(json!({ "image": "busybox", "command": ["sh", "-c", script], "stopTimeout": 2 }));
+    let started = root.run_detached(&task(&[routed("app", &["lines", "3"], json!({ "Name": "x" })), evil]));
+    root.until_written(&started, "router", "linked");
+    let error = eventually(PATIENCE, "the link is refused", || {
+        let all = root.berth(["--format", "json", "logs", "--status", &started.id]).json();
+        let app = all.as_array().unwrap().iter().find(|log| log["container"] == "app").unwrap().clone();
+        app["sent"]["error"].as_str().map(str::to_owned)
+    });
+    assert!(error.contains("router's socket"), "{error}");
+    assert!(host.accept().is_err(), "nobody came to the host's socket");
+    root.berth(["rm", "-f", &started.id]).ok();
+}
