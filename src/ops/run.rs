@@ -189,8 +189,9 @@ impl Engine {
             vpc.subnets.retain(|subnet| options.subnets.contains(&subnet.id));
         }
         let cluster = options.cluster.clone().unwrap_or_else(|| DEFAULT_CLUSTER.to_owned());
-        let (zone, log) = (self.zone(), self.config.log.settings());
-        Ok(Surroundings { ground, zone, resolv_conf: self.resolv_conf(), storage, cluster, log })
+        let log = self.config.log.settings(&self.config.aws.settings(&self.config.region));
+        let (zone, resolv_conf) = (self.zone(), self.resolv_conf());
+        Ok(Surroundings { ground, zone, resolv_conf, storage, cluster, log })
     }
 
     /// A place with addresses and ports that are free now, and not among `also` (keys of leases).

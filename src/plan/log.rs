@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ContainerNetwork, ContainerPlan, Layout, NetworkPlan, TaskPlan};
 use crate::ecs::arn::Owner;
-use crate::ecs::container_definition::{ContainerCondition, ContainerDependency};
+use crate::ecs::container_definition::{ContainerCondition, ContainerDependency, LogConfiguration};
 use crate::ecs::{ContainerDefinition, TaskDefinition};
 use crate::logging::{self, Delivery, Driver, Facts, Logging, Mode, Multiline, firelens};
 
@@ -213,6 +213,11 @@ fn configure(
         let container = &mut task.containers[place];
         container.files.push((router.kind.config_path().to_owned(), text));
         container.socket_directory = Some(firelens::SOCKET_DIRECTORY.to_owned());
+        let secret =
+            |log: &LogConfiguration| log.log_driver == "awsfirelens" && log.secret_options.iter().flatten().count() > 0;
+        if definition.container_definitions.iter().filter_map(|one| one.log_configuration.as_ref()).any(secret) {
+            container.process.private.get_or_insert_default();
+        }
     }
 }
 

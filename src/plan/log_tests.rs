@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::super::make::tests::planned;
 use super::*;
+use crate::plan::make::tests::planned;
 
 fn settings() -> LogSettings {
     LogSettings {

@@ -49,6 +49,8 @@ pub(crate) fn planned(text: &str, log: &LogSettings) -> TaskPlan {
         created_at: 1,
         pulled_at: 2,
         started_by: None,
+        group: None,
+        service: None,
         overrides: crate::ecs::TaskOverride::default(),
     };
     plan_unstarted(&definition, 1, &Place { log, region: "us-east-1", ..place(&layout, &vpc) }, names)

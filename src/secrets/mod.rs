@@ -14,4 +14,4 @@ mod values;
 pub use content::{Found, Kind, Name, NameError, Selector, Summary, VersionSummary};
 pub use error::SecretError;
 pub use store::{SecretStore, Snapshot, StorePaths};
-pub use values::{TaskValues, ValuesError, complete};
+pub use values::{TaskValues, ValuesError, complete, log_options, log_values};

@@ -23,6 +23,24 @@ impl std::fmt::Debug for TaskValues {
     }
 }
 
+/// Where the secret options of a container's log stand: no container has a name with a colon.
+pub fn log_values(container: &str) -> String {
+    format!("{container}:log")
+}
+
+/// The secret options of a container's log.
+pub fn log_options(container: &str, paths: &TaskPaths) -> Result<Vec<(String, String)>, ValuesError> {
+    let path = paths.values();
+    let gone = || ValuesError::Gone { container: container.to_owned() };
+    let text = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(gone()),
+        text => text.map_err(|source| ValuesError::File { verb: "read", path, source })?,
+    };
+    // A parser's message may quote what it read.
+    let mut all: TaskValues = serde_json::from_slice(&text).map_err(|_| gone())?;
+    all.0.remove(&log_values(container)).ok_or_else(gone)
+}
+
 /// The values of a task cannot be handed on.
 #[derive(Debug, thiserror::Error)]
 pub enum ValuesError {

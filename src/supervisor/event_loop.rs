@@ -24,7 +24,7 @@ use crate::lifecycle::{
     Container, ContainerPhase, Event, Exit, LastStatus, Now, Preparation, TaskState, Timestamp, deadline, step,
 };
 use crate::sys::child::{self, Otherwise, Which};
-use crate::sys::pidfd::{self, ExitInfo};
+use crate::sys::pidfd;
 use crate::sys::{spawn, time};
 use crate::worker::protocol::Request;
 
@@ -378,17 +378,11 @@ impl<'a> Loop<'a> {
         }
     }
 
-    /// The end of a process that is nobody's child here: as a zombie it still carries its code, and later the kernel may
-    /// know it.
+    /// The end of a process that is nobody's child here.
     fn lost(&mut self, place: usize) {
-        let Some(live) = &self.live[place] else { return };
-        let zombie = pidfd::stat(Pid::from_raw(live.pid)).map(|stat| Exit::Code(stat.exit.code()));
-        let exit = match pidfd::exit_info(&live.pidfd) {
-            Ok(ExitInfo::Ended(exit)) => Exit::Code(exit.code()),
-            Ok(ExitInfo::NotYet) => zombie.unwrap_or(Exit::Unknown),
-            Ok(ExitInfo::Unknown) | Err(_) => Exit::Unknown,
-        };
-        self.ended(place, exit);
+        if let Some(live) = &self.live[place] {
+            self.ended(place, recover::stranger_exit(live));
+        }
     }
 }
 

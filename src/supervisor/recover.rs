@@ -8,7 +8,8 @@ use super::holder::{Base, Reaped};
 use crate::lifecycle::{Container, ContainerPhase, Exit, LastStatus, Now, Preparation, TaskState, Timestamp};
 use crate::plan::ContainerPaths;
 use crate::store::{Store, StoreError};
-use crate::sys::{pidfd, time};
+use crate::sys::pidfd::{self, ExitInfo};
+use crate::sys::time;
 use crate::worker::protocol::InitFile;
 
 /// A container's first process that is certainly still the one that we started.
@@ -105,6 +106,17 @@ pub(super) enum Network {
     TheSame,
     /// A new one, unless a container was alive to be joined.
     MayBeNew,
+}
+
+/// How a process ended that is nobody's child here: as a zombie it still carries its code, and later the kernel may know
+/// it.
+pub(super) fn stranger_exit(live: &LiveInit) -> Exit {
+    let zombie = pidfd::stat(Pid::from_raw(live.pid)).map(|stat| Exit::Code(stat.exit.code()));
+    match pidfd::exit_info(&live.pidfd) {
+        Ok(ExitInfo::Ended(exit)) => Exit::Code(exit.code()),
+        Ok(ExitInfo::NotYet) => zombie.unwrap_or(Exit::Unknown),
+        Ok(ExitInfo::Unknown) | Err(_) => Exit::Unknown,
+    }
 }
 
 /// How a container that is gone ended, if anybody saw it.

@@ -72,6 +72,26 @@ fn the_router_finds_its_configuration_and_the_others_find_the_router() {
 }
 
 #[test]
+fn a_secret_option_is_a_variable_of_the_router_alone() {
+    let root = Root::with_images(&["probe"]);
+    let input = root.path().join("value");
+    std::fs::write(&input, "hidden-key").unwrap();
+    let mut put = root.command(["secret", "put", "/key"]);
+    assert!(put.stdin(std::fs::File::open(&input).unwrap()).output().unwrap().status.success());
+    let mut app = routed("app", &["trap", "TERM", "--", "0"], json!({ "Name": "datadog" }));
+    app["logConfiguration"]["secretOptions"] = json!([{ "name": "apikey", "valueFrom": "/key" }]);
+    let mut definition = task(&[app, router(json!({}))]);
+    definition["executionRoleArn"] = json!("arn:aws:iam::000000000000:role/execution");
+    let started = root.run_detached(&definition);
+    let inside = |container: &str, command: &[&str]| root.exec(&started, container, command).ok();
+    let configuration = inside("router", &["/probe", "cat", "/fluent-bit/etc/fluent-bit.conf"]);
+    assert!(configuration.contains("    apikey ${apikey_0}\n"), "{configuration}");
+    assert!(inside("router", &["/probe", "env"]).contains("apikey_0=hidden-key"));
+    assert!(!inside("app", &["/probe", "env"]).contains("hidden-key"));
+    root.berth(["rm", "-f", &started.id]).ok();
+}
+
+#[test]
 fn a_router_that_puts_a_link_in_place_of_its_socket_leads_nobody_astray() {
     let root = Root::with_images(&["probe", "busybox"]);
     let target = root.path().join("host.sock");

@@ -105,6 +105,37 @@ fn splunk_gets_events_with_its_token_and_again_after_a_failure() {
     assert_eq!((&sent["lines"], &sent["droppedLines"], &sent["error"]), (&json!(2), &json!(0), &Value::Null));
 }
 
+/// `berth secret put` of a parameter, from standard input.
+fn put(root: &Root, name: &str, value: &str) {
+    let mut secret = root.command(["secret", "put", name]);
+    let mut secret = secret.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    secret.stdin.take().unwrap().write_all(value.as_bytes()).unwrap();
+    assert!(secret.wait().unwrap().success());
+}
+
+#[test]
+fn a_secret_option_reaches_the_receiver_and_neither_plan_nor_record() {
+    let root = Root::with_images(&["probe"]);
+    put(&root, "/splunk/token", "hidden-token");
+    let (address, heard) = serving(|_, stream| http(&stream, "200 OK"));
+    let mut app = logging("app", &["print", "one"], "splunk", json!({ "splunk-url": format!("http://{address}") }));
+    app["logConfiguration"]["secretOptions"] = json!([{ "name": "splunk-token", "valueFrom": "/splunk/token" }]);
+    let mut definition = task(&[app.clone()]);
+    definition["executionRoleArn"] = json!("arn:aws:iam::000000000000:role/execution");
+    let started = root.run_detached(&definition);
+    let (head, _) = heard.recv_timeout(PATIENCE).unwrap();
+    assert!(head.contains("Splunk hidden-token"), "{head}");
+    root.until(&started, "STOPPED");
+    for file in ["store.db", "store.db-wal"] {
+        let bytes = std::fs::read(root.path().join(file)).unwrap_or_default();
+        assert!(!bytes.windows(12).any(|window| window == b"hidden-token"), "{file}");
+    }
+    app["logConfiguration"]["secretOptions"][0]["valueFrom"] = json!("/no/such");
+    definition["containerDefinitions"] = json!([app]);
+    let refused = root.run(&definition);
+    assert!(refused.code() == 1 && refused.stderr.contains("ResourceInitializationError"), "{refused:#?}");
+}
+
 #[test]
 fn what_splunk_does_not_understand_is_counted_and_does_not_hold_up_the_rest() {
     let root = Root::with_images(&["probe"]);
@@ -207,7 +238,7 @@ fn a_stream_goes_to_cloudwatch_and_its_group_is_made_if_that_is_asked_for() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (_server, port) = moto(project);
     root.configure(&format!(
-        "[log]\ncloudwatch = true\ncloudwatch-endpoint = \"http://127.0.0.1:{port}\"\ndrain-seconds = 20\n"
+        "[log]\ncloudwatch = true\ndrain-seconds = 20\n[aws.endpoints]\nlogs = \"http://127.0.0.1:{port}\"\n"
     ));
     let credentials = root.path().join("credentials");
     std::fs::write(&credentials, "[default]\naws_access_key_id = k\naws_secret_access_key = s\n").unwrap();
@@ -241,7 +272,7 @@ fn a_stream_goes_to_cloudwatch_and_its_group_is_made_if_that_is_asked_for() {
     assert_eq!(here, "12:00 one\n  more\n\n12:01 two\n");
 
     root.configure(&format!(
-        "[log]\ncloudwatch = true\ncloudwatch-endpoint = \"http://127.0.0.1:{port}\"\ndrain-seconds = 2\n"
+        "[log]\ncloudwatch = true\ndrain-seconds = 2\n[aws.endpoints]\nlogs = \"http://127.0.0.1:{port}\"\n"
     ));
     let lost = run(json!({ "awslogs-group": "/ecs/none" }));
     root.until(&lost, "STOPPED");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::aws::{Service, Settings, Variables};
 use crate::logging::Mode;
 use crate::plan::{CloudWatchPlan, LogSettings, Retention};
 
@@ -22,12 +23,9 @@ pub struct LogConfig {
     pub retention_days: u32,
     /// The oldest streams are removed when all of them hold more.
     pub retention_mib: u64,
-    /// Whether `awslogs` goes to CloudWatch Logs (the region's, or the endpoint of `[aws]`) beside the local store.
+    /// Whether `awslogs` goes to CloudWatch Logs (the region's, or the endpoint of `[aws]`) beside the local store. Credentials
+    /// come from the shared files of AWS's SDKs, by `[aws] profile` or `AWS_PROFILE`.
     pub cloudwatch: bool,
-    /// Its endpoint, where it is not AWS's own.
-    pub cloudwatch_endpoint: Option<String>,
-    /// The profile of `~/.aws` whose credentials it takes.
-    pub cloudwatch_profile: Option<String>,
     /// How long a task that is over waits until its last output is sent.
     pub drain_seconds: u64,
     /// The socket of the journal.
@@ -43,8 +41,6 @@ impl Default for LogConfig {
             retention_days: 30,
             retention_mib: 2048,
             cloudwatch: false,
-            cloudwatch_endpoint: None,
-            cloudwatch_profile: None,
             drain_seconds: 10,
             journal_socket: "/run/systemd/journal/socket".into(),
         }
@@ -63,24 +59,25 @@ impl LogConfig {
         (!self.journal_socket.is_absolute()).then(|| "log.journal-socket must be an absolute path".to_owned())
     }
 
-    /// As plans need it.
-    pub fn settings(&self) -> LogSettings {
+    /// As plans need it; `aws` is where AWS is.
+    pub fn settings(&self, aws: &Settings) -> LogSettings {
         LogSettings {
             max_bytes: self.max_mib << 20,
             max_files: self.max_files,
             mode: self.default_mode,
             retention: Retention { days: self.retention_days, bytes: self.retention_mib << 20 },
-            cloudwatch: self.cloudwatch.then(|| self.cloudwatch()),
+            cloudwatch: self.cloudwatch.then(|| cloudwatch(aws)),
             drain: self.drain_seconds.saturating_mul(1000),
             journal: self.journal_socket.clone(),
         }
     }
+}
 
-    fn cloudwatch(&self) -> CloudWatchPlan {
-        CloudWatchPlan {
-            endpoint: self.cloudwatch_endpoint.clone(),
-            profile: self.cloudwatch_profile.clone(),
-            variables: crate::aws::Variables::of_process().without_secrets(),
-        }
+/// The sender finds its credentials by itself: none stand in a plan.
+fn cloudwatch(aws: &Settings) -> CloudWatchPlan {
+    CloudWatchPlan {
+        endpoint: aws.endpoints.get(&Service::Logs).or(aws.endpoint.as_ref()).cloned(),
+        profile: aws.profile.clone(),
+        variables: Variables::of_process().without_secrets(),
     }
 }

@@ -16,10 +16,11 @@ pub(super) use self::error::Unavailable;
 use self::files::Files;
 pub(super) use self::source::Sources;
 use super::Engine;
+use crate::ecs::container_definition::Secret;
 use crate::ecs::value_from::ValueFrom;
 use crate::ecs::{ContainerDefinition, TaskDefinition};
 use crate::plan::env_file::merged;
-use crate::secrets::TaskValues;
+use crate::secrets::{TaskValues, log_values};
 
 /// What is resolved, by what a definition writes.
 type Values = HashMap<ValueFrom, String>;
@@ -37,6 +38,9 @@ fn values(sources: &Sources<'_>, task: &TaskDefinition) -> Result<TaskValues, Un
     for secret in containers.iter().flat_map(|container| container.secrets.iter().flatten()) {
         wanted.insert(secret.value_from.parse::<ValueFrom>()?);
     }
+    for secret in containers.iter().flat_map(log_secrets) {
+        wanted.insert(secret.value_from.parse::<ValueFrom>()?);
+    }
     let secrets = sources.resolve(&wanted)?;
     let mut files = Files::new(sources);
     let mut all = BTreeMap::new();
@@ -45,7 +49,36 @@ fn values(sources: &Sources<'_>, task: &TaskDefinition) -> Result<TaskValues, Un
             all.insert(container.name.clone(), own);
         }
     }
+    for (place, container) in containers.iter().enumerate() {
+        of_log(task, place, container, &secrets, &mut all)?;
+    }
     Ok(TaskValues(all))
+}
+
+fn log_secrets(container: &ContainerDefinition) -> impl Iterator<Item = &Secret> {
+    container.log_configuration.iter().flat_map(|log| log.secret_options.iter().flatten())
+}
+
+/// The secret options of a container's log: those of `awsfirelens` are variables of the router, all others belong to whoever
+/// sends the log on.
+fn of_log(
+    task: &TaskDefinition,
+    place: usize,
+    container: &ContainerDefinition,
+    secrets: &Values,
+    all: &mut BTreeMap<String, Vec<(String, String)>>,
+) -> Result<(), Unavailable> {
+    let routed = container.log_configuration.as_ref().is_some_and(|log| log.log_driver == "awsfirelens");
+    let router = crate::plan::log::router(task).map(|(router, _)| &task.container_definitions[router].name);
+    for secret in log_secrets(container) {
+        let Some(value) = secrets.get(&secret.value_from.parse()?) else { continue };
+        let (whose, name) = match router.filter(|_| routed) {
+            Some(router) => (router.clone(), crate::plan::log::secret_variable(&secret.name, place)),
+            None => (log_values(&container.name), secret.name.clone()),
+        };
+        all.entry(whose).or_default().push((name, value.clone()));
+    }
+    Ok(())
 }
 
 /// The variables of one container: those of its files, and over them those of its secrets.

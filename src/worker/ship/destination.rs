@@ -76,7 +76,7 @@ impl Destination {
     /// That of the container at a place.
     pub(super) fn new(plan: &TaskPlan, place: usize) -> io::Result<Self> {
         let log = &plan.containers[place].log;
-        let logging = match options(log).and_then(|options| read(log, &options)) {
+        let logging = match options(plan, place).and_then(|options| read(log, &options)) {
             Ok(logging) => logging,
             Err(reason) => return Ok(Self::Unusable(reason)),
         };
@@ -133,12 +133,15 @@ impl Destination {
     }
 }
 
-/// The options with the values of the secret ones.
-fn options(log: &LogPlan) -> Result<BTreeMap<String, String>, String> {
-    match log.secrets.first().filter(|_| log.driver != "awsfirelens") {
-        Some(name) => Err(format!("the secret option {name} has no value")),
-        None => Ok(log.options.clone()),
+/// The options with the values of the secret ones; those of a router are the router's.
+fn options(plan: &TaskPlan, place: usize) -> Result<BTreeMap<String, String>, String> {
+    let container = &plan.containers[place];
+    let mut options = container.log.options.clone();
+    if !container.log.secrets.is_empty() && container.log.driver != "awsfirelens" {
+        let secret = crate::secrets::log_options(&container.name, &plan.paths).map_err(|error| error.to_string())?;
+        options.extend(secret);
     }
+    Ok(options)
 }
 
 fn read(log: &LogPlan, options: &BTreeMap<String, String>) -> Result<Logging, String> {
