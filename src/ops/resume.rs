@@ -38,6 +38,19 @@ impl Engine {
         self.tend(&records)
     }
 
+    /// Starts a scheduler if there is none and a service wants one: whoever notices its absence does so.
+    pub(super) fn keep_scheduled(&self) -> Result<(), OpsError> {
+        let plan = self.layout.scheduler();
+        let held = |source| OpsError::File { verb: "look at the lock", path: plan.lock.clone(), source };
+        if crate::sys::lock::is_held(&plan.lock).map_err(held)? {
+            return Ok(());
+        }
+        match self.scheduled_services()?.first() {
+            Some(key) => self.wake(key),
+            None => Ok(()),
+        }
+    }
+
     /// The pace of ECS's clocks for services that are made or changed from now on.
     pub fn set_time_scale(&mut self, scale: TimeScale) {
         self.config.time_scale = scale;

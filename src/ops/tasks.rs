@@ -75,6 +75,9 @@ impl Engine {
             all = self.records(TASKS)?;
         }
         self.sweep(&directories, &all)?;
+        if all.iter().any(|record| record.plan.service.is_some() && record.state.last_status != LastStatus::Stopped) {
+            self.keep_scheduled()?;
+        }
         all.sort_by(|one, two| (one.plan.created_at, &one.plan.id).cmp(&(two.plan.created_at, &two.plan.id)));
         Ok(all)
     }

@@ -52,6 +52,7 @@ impl Engine {
         if request.services.len() > 10 {
             return Err(invalid("Services cannot have more than 10 elements.").into());
         }
+        self.keep_scheduled()?;
         let cluster = self.cluster_of(request.cluster.as_deref())?;
         let with_tags = request.include.iter().any(|what| what == "TAGS");
         let mut answer = DescribeServicesResponse::default();

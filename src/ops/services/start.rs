@@ -86,7 +86,7 @@ impl Engine {
         &mut self,
         mut txn: Txn,
         record: &mut ServiceRecord,
-        starts: Vec<Start>,
+        starts: &[Start],
     ) -> Result<(Txn, Vec<Planned>), OpsError> {
         let mut planned = Vec::new();
         if starts.is_empty() {
@@ -94,7 +94,7 @@ impl Engine {
         }
         let mut also = HashSet::new();
         let mut pinned: Vec<&str> = Vec::new();
-        for Start { task, template } in &starts {
+        for Start { task, template } in starts {
             let Template { definition, options, images, revision } = template.as_ref();
             let mut names = super::super::run::names(definition, options, images);
             names.task.clone_from(task);

@@ -94,9 +94,9 @@ impl Engine {
                 txn = txn.put(format!("{}desired", self.task_key(&before, task)), &desired);
             }
         }
-        let (count, mut begun) = (starts.len(), self.begin_supervisors(&starts));
-        let (txn, planned) = self.plan_starts(txn, &mut record, starts)?;
-        if planned.len() != count {
+        let mut begun = self.begin_supervisors(&starts);
+        let (txn, planned) = self.plan_starts(txn, &mut record, &starts)?;
+        if planned.len() != starts.len() {
             begun.clear(); // they stand in the order of all
         }
         let turn = Turn {

@@ -47,12 +47,10 @@ impl ServiceRecord {
 
     pub(super) fn platform(&self) -> (Option<String>, Option<String>) {
         match self.launch_type {
-            LaunchType::Fargate => (
-                Some(self.spec.platform_version.clone().filter(|version| version != "LATEST"))
-                    .flatten()
-                    .or_else(|| Some(PLATFORM_VERSION.to_owned())),
-                Some("Linux".to_owned()),
-            ),
+            LaunchType::Fargate => {
+                let asked = self.spec.platform_version.clone().filter(|version| version != "LATEST");
+                (asked.or_else(|| Some(PLATFORM_VERSION.to_owned())), Some("Linux".to_owned()))
+            }
             LaunchType::Ec2 | LaunchType::External | LaunchType::ManagedInstances => (None, None),
         }
     }
