@@ -31,7 +31,7 @@ pub(super) enum Watched {
 pub(super) fn watch(engine: &Engine, service: &Service, patience: Duration) -> Result<Watched, Failure> {
     let (arn, since) = (service.service_arn.to_string(), Instant::now());
     let interrupts = interrupts()?;
-    let mut screen = Screen { live: io::stderr().is_terminal(), lines: 0, last_event: None };
+    let mut screen = Screen { live: io::stderr().is_terminal(), lines: 0, shown: Vec::new(), last_event: None };
     screen.last_event = service.events.first().map(|event| event.id.clone());
     let wanted = service.deployments.first().map(|primary| primary.id.clone());
     loop {
@@ -71,6 +71,8 @@ fn is_steady(service: &Service, primary: &Deployment) -> bool {
 struct Screen {
     live: bool,
     lines: usize,
+    /// What stands there.
+    shown: Vec<String>,
     last_event: Option<String>,
 }
 
@@ -79,6 +81,10 @@ impl Screen {
         let new = service.events.iter().take_while(|event| Some(&event.id) != self.last_event.as_ref());
         let new: Vec<&str> = new.map(|event| event.message.as_str()).collect();
         self.last_event = service.events.first().map(|event| event.id.clone());
+        let block = if self.live { block(service) } else { Vec::new() };
+        if new.is_empty() && block == self.shown {
+            return;
+        }
         let mut text = String::new();
         if self.live && self.lines > 0 {
             text.push_str(&format!("\x1b[{}A\x1b[J", self.lines)); // up, and clear to the end
@@ -86,11 +92,9 @@ impl Screen {
         for message in new.iter().rev() {
             text.push_str(&format!("{}\n", plain(message)));
         }
-        if self.live {
-            let block = block(service);
-            self.lines = block.len();
-            block.iter().for_each(|line| text.push_str(&format!("{line}\n")));
-        }
+        self.lines = block.len();
+        block.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+        self.shown = block;
         // That nobody looks is no reason to stop.
         let _ = io::stderr().write_all(text.as_bytes());
     }

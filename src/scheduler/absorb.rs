@@ -1,7 +1,7 @@
 //! Taking in how the tasks are: who runs, who counts as healthy, who has failed and what that means for the deployment.
 
 use super::bounds::{SETTLING, start_delay};
-use super::{Backoff, Member, Service, Standing};
+use super::{Backoff, Gone, Member, Service, Standing};
 use crate::lifecycle::{LastStatus, Now};
 
 /// From here on a service is said to be unable to start its tasks.
@@ -50,8 +50,9 @@ pub(super) fn absorb(service: &mut Service, tasks: &[Observed], now: Now) {
             None => {} // somebody has removed its record
             Some(seen) => {
                 look(service, &mut member, seen, now);
-                if seen.status != LastStatus::Stopped {
-                    service.tasks.push(member);
+                match seen.status {
+                    LastStatus::Stopped => service.gone.push(Gone { id: member.id, at: now.wall }),
+                    _ => service.tasks.push(member),
                 }
             }
         }

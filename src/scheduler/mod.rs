@@ -17,6 +17,7 @@ mod decide;
 mod deployment;
 mod events;
 mod expression;
+mod gone;
 mod placement;
 mod rollout;
 mod service;
@@ -30,6 +31,7 @@ pub use decide::Change;
 pub use deployment::{Backoff, Deployment, Member, RolloutState, Standing};
 pub use events::ServiceEvent;
 pub use expression::{Expression, ExpressionError};
+pub use gone::Gone;
 pub use placement::{Attribute, Constraint, Instance, Requirements, Shortage, Strategy, place};
 pub use rollout::{Rollback, Rollout, RolloutStatus};
 pub use service::{

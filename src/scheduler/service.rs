@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bounds::scaled;
-use super::{Constraint, Deployment, Instance, Member, Requirements, Rollout, ServiceEvent, Strategy};
+use super::{Constraint, Deployment, Gone, Instance, Member, Requirements, Rollout, ServiceEvent, Strategy};
 use crate::lifecycle::Timestamp;
 
 /// ECS's status of a service.
@@ -135,6 +135,9 @@ pub struct Service {
     pub completed: Option<Deployment>,
     /// Its tasks that are not yet gone.
     pub tasks: Vec<Member>,
+    /// Its tasks that have stopped, oldest first, as long as their records are kept.
+    #[serde(default)]
+    pub gone: Vec<Gone>,
     /// ECS's service deployments, newest first.
     pub rollouts: Vec<Rollout>,
     /// Events, newest first.

@@ -38,6 +38,7 @@ pub(super) fn service(working: Working, desired: u32) -> Service {
         deployments: Vec::new(),
         completed: None,
         tasks: Vec::new(),
+        gone: Vec::new(),
         rollouts: Vec::new(),
         events: Vec::new(),
         told: 0,

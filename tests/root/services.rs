@@ -190,6 +190,41 @@ fn a_bad_definition_trips_the_breaker_and_the_old_tasks_stay() {
 }
 
 #[test]
+fn a_task_counts_when_its_health_checks_pass_and_a_sick_revision_goes_back() {
+    let host = Host::new();
+    let check =
+        |command: &[&str]| json!({ "healthCheck": { "command": command, "interval": 5, "timeout": 2, "retries": 1 } });
+    host.register("web", &["listen", "80", "one"], &check(&["CMD", "/probe", "connect", "127.0.0.1", "80"]));
+    host.create("2", &["--circuit-breaker", "rollback"]);
+    let old = host.until_running(2);
+    host.register("web", &["listen", "80", "two"], &check(&["CMD", "/probe", "exit", "1"]));
+    let failed = host.service(&[&["update", "web", "--task-definition", "web"], &PACE[..]].concat());
+    assert_eq!(failed.code(), 1, "{failed:#?}");
+    let events = host.events();
+    assert!(has(&events, "failed container health checks."), "{events:#?}");
+    assert!(has(&events, "(service web) rolling back to deployment"), "{events:#?}");
+    assert_eq!(host.running(), old);
+    host.delete();
+}
+
+#[test]
+fn a_task_that_dies_together_with_its_supervisors_is_replaced() {
+    let host = Host::new();
+    host.register("web", &["listen", "80", "one"], &json!({}));
+    host.create("2", &[]);
+    let old = host.until_running(2);
+    let victim = old.keys().next().unwrap();
+    let mut all: Vec<Pid> = processes(&["supervise", victim]).into_iter().map(|(pid, _)| pid).collect();
+    all.push(host.pid(victim));
+    all.into_iter().for_each(strike);
+    let new = eventually(PATIENCE, "another one takes its place", || {
+        Some(host.running()).filter(|tasks| tasks.len() == 2 && !tasks.contains_key(victim))
+    });
+    assert!(new.keys().any(|id| old.contains_key(id)));
+    host.delete();
+}
+
+#[test]
 fn a_scheduler_killed_in_the_middle_of_a_roll_over_is_followed_by_another() {
     let host = Host::new();
     host.register("web", &["listen", "80", "one"], &json!({}));

@@ -102,6 +102,7 @@ impl Engine {
             deployments: Vec::new(),
             completed: None,
             tasks: Vec::new(),
+            gone: Vec::new(),
             rollouts: Vec::new(),
             events: Vec::new(),
             told: 0,

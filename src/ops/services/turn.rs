@@ -87,6 +87,7 @@ impl Engine {
                 Err(lacking) => waiting.extend(lacking),
             }
         };
+        let expired = record.service.expired(now().wall);
         let mut txn = Txn::default().require_unchanged(&key, entry.revision);
         for change in &outcome.changes {
             if let Change::Stop { task, reason } = change {
@@ -118,7 +119,16 @@ impl Engine {
                 let _ = poke(&self.layout.task(task).control()); // one that is gone looks when it is adopted
             }
         }
+        self.forget(&before, &expired);
         Ok(Some(turn))
+    }
+
+    /// Removes records and logs of tasks that stopped long ago. What cannot be removed is left to `berth rm`.
+    fn forget(&mut self, service: &ServiceRecord, expired: &[String]) {
+        for id in expired {
+            let found = self.records(&self.task_key(service, id)).ok().and_then(|mut found| found.pop());
+            let _ = found.map(|record| self.remove(&record));
+        }
     }
 
     fn listens(&self, member: &Member) -> (String, PathBuf) {
