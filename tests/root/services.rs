@@ -289,8 +289,8 @@ fn a_task_that_does_not_fit_is_not_started_and_what_is_short_is_named() {
     assert_eq!(refused.code(), 1);
     assert!(refused.stderr.contains("RESOURCE:CPU"), "{}", refused.stderr);
     host.service(&["update", "web", "--detach", "--desired-count", "1"]).ok();
-    host.until_running(1);
-    host.root.berth(["run", "-d", "web"]).ok();
+    // the room of a task is free when nothing of it is left
+    eventually(PATIENCE, "there is room", || (host.root.berth(["run", "-d", "web"]).code() == 0).then_some(()));
     host.delete();
 }
 
