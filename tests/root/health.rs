@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::life::{PATIENCE, check, shell, until_health, until_term, why};
 use crate::support::root::{Root, Task};
-use crate::support::supervised::{kill_loop, pair, strike};
+use crate::support::supervised::{kill_loop, pair, strike, workers};
 use crate::support::{eventually, of, task};
 
 fn web(more: Value) -> Value {
@@ -171,5 +171,25 @@ fn none_is_no_check() {
     root.until_written(&started, "web", "ready");
     assert_eq!(why(&root, &started)["containers"][0]["health"], Value::Null);
     assert_eq!(root.group(&started, Some("web"), "pids", "berth.check/cgroup.procs"), None);
+    root.stop(&started);
+}
+
+#[test]
+fn a_check_whose_worker_was_killed_has_failed_and_the_next_one_removes_it() {
+    let root = Root::with_images(&["busybox"]);
+    let script = "test -e /tmp/once && exit 0; touch /tmp/once; sleep 300";
+    let check = json!({ "command": ["CMD-SHELL", script], "interval": 1, "timeout": 60, "retries": 1 });
+    let started = root.run_detached(&web(json!({ "healthCheck": check })));
+    let hanging = eventually(PATIENCE, "it hangs", || {
+        let has_begun = root.exec(&started, "web", &["test", "-e", "/tmp/once"]).status.success();
+        Some(checking(&root, &started)).filter(|found| has_begun && !found.is_empty())
+    });
+    workers(&started.id).into_iter().for_each(strike);
+    until_health(&root, &started, "web", "HEALTHY");
+    let now = checking(&root, &started);
+    assert!(!hanging.iter().any(|pid| now.contains(pid)), "{hanging:?} and {now:?}");
+    let failed = failure(&root, &started);
+    assert_eq!((&failed["exitCode"], &failed["timedOut"]), (&Value::Null, &json!(false)), "{failed}");
+    assert!(failed["output"].as_str().unwrap().starts_with("ContainerRuntimeError: "), "{failed}");
     root.stop(&started);
 }
