@@ -3,8 +3,8 @@
 //! last, whichever of them come and go.
 //!
 //! A container that may trace others sees it and can get hold of it, so there is nothing to get: it is our own program,
-//! executed afresh from the sealed file, as nobody, without capabilities, under the containers' own filter, in a mount namespace
-//! that holds an empty directory and the shared memory. It is started by a worker, is the supervisor's orphan after that, and
+//! executed afresh from the sealed file, as nobody, without capabilities, under the containers' own filter, without a network, in a mount
+//! namespace that holds an empty directory and the shared memory. It is started by a worker, is the supervisor's orphan after that, and
 //! ends with the task's group.
 
 use std::ffi::CString;
@@ -205,7 +205,9 @@ fn launch(program: &Program, args: &[CString], shm: u64) -> io::Result<(Pause, R
     let (report, end) = report_pipe()?;
     let (pid_in, pid_out) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
     fork(|| {
-        let namespaces = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWNS;
+        // No network either: where the task has none of its own, this worker's is the host's.
+        let namespaces =
+            CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET;
         let begun = unshare(namespaces).and_then(|()| fork(|| pause(program, args, &own, &end, shm).exit_code()));
         match begun {
             // Its number as this namespace has it, which is the host's.

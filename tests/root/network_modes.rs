@@ -369,6 +369,22 @@ fn a_bridge_container_that_is_started_again_keeps_its_address_and_its_ports() {
     });
 }
 
+/// A container that may trace others gets hold of it, and must not get hold of the host's network.
+#[test]
+fn the_pause_process_of_a_task_has_no_network() {
+    on_own_host(|root| {
+        let mut definition = instance(None, &[listener("web", 80, &json!([]))]);
+        definition["pidMode"] = json!("task");
+        let task = root.run_detached(&definition);
+        root.until(&task, "RUNNING");
+        let namespace = |pid: Pid| fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
+        let pause = processes(&["pause", &task.id]).first().expect("there is a pause process").0;
+        let host = fs::read_link("/proc/thread-self/ns/net").unwrap();
+        let container = namespace(init(root, &task));
+        assert!(![host, container].contains(&namespace(pause)));
+    });
+}
+
 /// The pid of the container `web`, once it is known; between two runs it is not.
 fn init_of(root: &Root, task: &Task) -> Option<Pid> {
     let text = fs::read(root.path().join(format!("run/tasks/{}/c/web/init.json", task.id))).ok()?;
