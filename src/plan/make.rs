@@ -9,7 +9,7 @@ pub use super::facts::ImageFacts;
 use super::life;
 use super::user::{UserError, resolve};
 use super::volume::{MountPlan, StoragePlan};
-use super::volumes::{StorageSettings, VolumeError, storage};
+use super::volumes::{StorageSettings, VolumeError, size, storage};
 use super::{
     CgroupPlan, ContainerLimits, ContainerPlan, Layout, LogPlan, LogSettings, PrivateEnvironment, ProcessPlan,
     RootNetwork, RootfsPlan, ServiceLink, TaskLimits, TaskPlan, isolation, rights,
@@ -192,7 +192,7 @@ fn plan_task(
             task: names.task.clone(),
             limits: task_limits(definition, &containers),
         },
-        storage: StoragePlan::default(),
+        storage: StoragePlan { size_gib: size(task), ..StoragePlan::default() },
         paths: place.layout.task(&names.task),
         store: place.layout.store(),
         network_lock: place.layout.network_lock(),

@@ -135,7 +135,7 @@ pub(super) fn storage(
         })
         .collect();
     let mounts = (0..own.len()).map(|place| with_others(task, place, &own)).collect();
-    let size_gib = has_ephemeral_storage(task).then(|| size(task));
+    let size_gib = size(task);
     let disk = settings.templates.as_ref().zip(size_gib).map(|(templates, size)| scratch(size, templates, paths));
     Ok((StoragePlan { size_gib, disk, volumes }, mounts))
 }
@@ -145,8 +145,10 @@ pub fn has_ephemeral_storage(task: &TaskDefinition) -> bool {
     task.requires_compatibilities.iter().flatten().any(|one| *one == Compatibility::Fargate)
 }
 
-fn size(task: &TaskDefinition) -> u32 {
-    task.ephemeral_storage.as_ref().and_then(|asked| u32::try_from(asked.size_in_gib).ok()).unwrap_or(DEFAULT_SIZE)
+/// The size of its ephemeral storage in GiB, if it has any.
+pub(super) fn size(task: &TaskDefinition) -> Option<u32> {
+    let asked = task.ephemeral_storage.as_ref().and_then(|asked| u32::try_from(asked.size_in_gib).ok());
+    has_ephemeral_storage(task).then(|| asked.unwrap_or(DEFAULT_SIZE))
 }
 
 fn scratch(size_gib: u32, templates: &Path, paths: &TaskPaths) -> DiskPlan {

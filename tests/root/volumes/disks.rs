@@ -1,6 +1,7 @@
 //! EBS volumes: file systems of a size and a kind that are there for a task.
 
 use std::ffi::OsStr;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -42,6 +43,19 @@ fn an_ebs_volume_has_the_size_and_the_kind_that_the_run_names() {
     let detail = |name: &str| ebs["details"].as_array().unwrap().iter().find(|detail| detail["name"] == name).unwrap();
     assert_eq!(detail("deleteOnTermination")["value"], "true");
     assert!(detail("volumeId")["value"].as_str().unwrap().starts_with("vol-"));
+}
+
+#[test]
+fn an_ebs_volume_is_xfs_if_nothing_else_is_said_and_names_the_package_that_makes_it() {
+    let root = Root::with_images(&["busybox"]);
+    let finished = run(&root, &json!({ "sizeInGiB": 1, "roleArn": "r" }), "grep ' /data ' /proc/mounts; touch /data/x");
+    if Path::new("/usr/sbin/mkfs.xfs").exists() {
+        let text = finished.ok();
+        assert!(text.contains(" /data xfs rw,"), "{text}");
+    } else {
+        let words = "mkfs.xfs is not installed on this host: apt-get install xfsprogs";
+        assert!(finished.code() == 1 && finished.stderr.contains(words), "{finished:#?}");
+    }
 }
 
 #[test]

@@ -16,9 +16,10 @@ use crate::support::{container, task};
 
 /// A busybox container that runs a script.
 fn shell(name: &str, script: &str, more: Value) -> Value {
+    let Value::Object(more) = more else { panic!("the members are an object: {more}") };
     let mut container = container(name, &["sh", "-ec", script], json!({ "image": "busybox" }));
-    for (member, value) in more.as_object().into_iter().flatten() {
-        container[member] = value.clone();
+    for (member, value) in more {
+        container[member] = value;
     }
     container
 }
