@@ -70,11 +70,11 @@ impl Engine {
         options: &RunOptions,
         progress: &mut dyn FnMut(&ImageReference, Progress),
     ) -> Result<TaskImages, OpsError> {
+        let started_at = now();
+        let definition = options.applied(definition)?;
         if let Some(missing) = grants::missing(definition.definition(), &self.config.instance) {
             return Err(missing.into());
         }
-        let started_at = now();
-        let definition = options.applied(definition)?;
         // ECS finds these out before it pulls.
         let foreign = platform::foreign(definition.definition()).map(|reason| (0, reason));
         let logs = || crate::plan::log::fault(definition.definition(), definition.is_fargate());

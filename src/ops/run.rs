@@ -19,12 +19,13 @@ use crate::ecs::{LaunchType, TaskDefinition, TaskOverride};
 use crate::image::Digest;
 use crate::lifecycle::{TaskState, Timestamp};
 use crate::plan::connect::Connection;
+use crate::plan::gpus::{self, Gpu};
 use crate::plan::make::{Names, OPEN_FILES, Place, plan, plan_unstarted};
 use crate::plan::volumes::StorageSettings;
 use crate::plan::{LogSettings, ServiceLink, TaskPlan};
 use crate::scheduler::PlacementRules;
 use crate::secrets::TaskValues;
-use crate::store::records::{self, Lease, Room};
+use crate::store::records::{self, GPUS, Lease, Room};
 use crate::store::{Commit, Txn};
 use crate::supervisor::launch::{Beginning, LaunchError, Waiting, begin, launch};
 use crate::sys::capability::{Capabilities, permitted};
@@ -220,7 +221,19 @@ impl Engine {
             pids: self.config.pids_limit,
             open_files: open_files(),
             storage,
+            gpus: self.free_gpus(definition)?,
         })
+    }
+
+    /// The GPUs that no task has; none is looked for where none is wanted.
+    fn free_gpus(&self, definition: &ValidTaskDefinition) -> Result<Vec<Gpu>, OpsError> {
+        if gpus::wanted(&definition.definition().container_definitions) == 0 {
+            return Ok(Vec::new());
+        }
+        let leases = self.store.list::<Lease>(GPUS)?;
+        let all = self.config.instance.gpus.iter().enumerate();
+        let all = all.map(|(number, devices)| Gpu { number, devices: devices.clone() });
+        Ok(all.filter(|gpu| leases.iter().all(|lease| lease.key != gpus::lease(gpu.number))).collect())
     }
 
     /// One transaction: definition, plan, first state, and what else it is to hold; `None` if the world moved.

@@ -37,6 +37,7 @@ fn place<'a>(layout: &'a Layout, connection: Connection<'a>) -> Place<'a> {
         log: crate::plan::make::tests::settings(),
         pids: 1,
         open_files: 1,
+        gpus: Vec::new(),
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Grants {
     pub capabilities: Vec<String>,
     /// Devices by their paths, and directories of such.
     pub devices: Vec<PathBuf>,
+    /// The device nodes of each GPU.
+    pub gpus: Vec<Vec<PathBuf>>,
     /// `pidMode` host.
     pub host_pid: bool,
     /// `ipcMode` host.
@@ -44,6 +46,11 @@ pub fn missing(task: &TaskDefinition, grants: &Grants) -> Option<NotGranted> {
     }
     if task.ipc_mode.as_deref() == Some("host") && !grants.host_ipc {
         return refused("ipcMode host".to_owned(), "[instance] host-ipc = true".to_owned());
+    }
+    let gpus = super::gpus::wanted(&task.container_definitions);
+    if gpus > grants.gpus.len() {
+        let setting = "[instance] gpus = [[\"/dev/nvidia0\", ...], ...]".to_owned();
+        return refused(format!("{gpus} GPUs for a task"), setting);
     }
     if grants.privileged {
         return None;
@@ -94,6 +101,11 @@ mod tests {
         let cases = [
             (r#"{"pidMode": "host"}"#.to_owned(), "pidMode host is not allowed", "host-pid = true"),
             (r#"{"ipcMode": "host"}"#.to_owned(), "ipcMode host", "host-ipc = true"),
+            (
+                with(r#""resourceRequirements": [{"type": "GPU", "value": "2"}]"#),
+                "2 GPUs for a task is not allowed",
+                "[instance] gpus = ",
+            ),
             (with(r#""privileged": true"#), "container b: privileged", "privileged = true"),
             (
                 with(r#""linuxParameters": {"capabilities": {"add": ["CHOWN", "NET_ADMIN", "SYS_ADMIN"]}}"#),

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use super::connect::{self, Connection, Identity};
 use super::environment::{environment, has_values};
 pub use super::facts::ImageFacts;
+use super::gpus::Gpu;
 use super::life;
 use super::user::{UserError, resolve};
 use super::volume::{MountPlan, StoragePlan};
 use super::volumes::{StorageSettings, VolumeError, size, storage};
 use super::{
     CgroupPlan, ContainerLimits, ContainerPlan, Layout, LogPlan, LogSettings, PrivateEnvironment, ProcessPlan,
-    RootNetwork, RootfsPlan, ServiceLink, TaskLimits, TaskPlan, isolation, rights,
+    RootNetwork, RootfsPlan, ServiceLink, TaskLimits, TaskPlan, gpus, isolation, rights,
 };
 use crate::ecs::arn::Owner;
 use crate::ecs::{ContainerDefinition, LaunchType, TaskDefinition, TaskOverride};
@@ -45,6 +46,8 @@ pub struct Place<'a> {
     pub open_files: i64,
     /// What is said of storage.
     pub storage: &'a StorageSettings,
+    /// The GPUs that are free.
+    pub gpus: Vec<Gpu>,
 }
 
 /// Names that nobody has had before.
@@ -73,6 +76,9 @@ pub struct Names {
 /// The definition cannot run with its images. The texts are those of ECS's container reasons.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PlanError {
+    /// There are not GPUs enough.
+    #[error(transparent)]
+    Gpus(#[from] gpus::NoGpu),
     /// Neither definition nor image says what to run.
     #[error("container {container}: no command specified: neither the task definition nor the image {image} names one")]
     NoCommand {
@@ -133,8 +139,11 @@ pub fn plan(
         planned.labels = labels(container, definition, revision, place, &names.task);
         Ok(planned)
     });
-    let containers = containers.collect::<Result<Vec<_>, PlanError>>()?;
-    Ok(TaskPlan { storage, ..plan_task(definition, revision, containers, place, names) })
+    let mut containers = containers.collect::<Result<Vec<_>, PlanError>>()?;
+    let gpus = gpus::give(&mut containers, &definition.definition().container_definitions, &place.gpus)?;
+    let mut task = TaskPlan { storage, ..plan_task(definition, revision, containers, place, names) };
+    task.leases.extend(gpus);
+    Ok(task)
 }
 
 /// What the definition mounts at the path of one of our files takes its place.

@@ -89,6 +89,7 @@ fn place<'a>(layout: &'a Layout, vpc: &'a Vpc) -> Place<'a> {
         log: &SETTINGS,
         pids: 10,
         open_files: OPEN_FILES,
+        gpus: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ mod ebs;
 pub mod env_file;
 mod environment;
 mod facts;
+pub mod gpus;
 pub mod grants;
 pub mod isolation;
 mod life;

@@ -12,6 +12,8 @@ pub const LEASES: &str = "lease/";
 pub const PORTS: &str = "port/";
 /// The first part of the keys of what tasks take of the host's CPU and memory.
 pub const ROOMS: &str = "room/";
+/// The leases of the host's GPUs, by their numbers.
+pub const GPUS: &str = "gpu/";
 /// The bridge's block that this root has chosen.
 pub const BRIDGE: &str = "bridge";
 /// The first part of every service's key.

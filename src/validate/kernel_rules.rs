@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
 use super::container_rules::Place;
 use super::json::excerpt;
 use super::report::{Path, Report};
@@ -30,12 +32,50 @@ pub(crate) fn is_of_ipc(name: &str) -> bool {
     IPC.contains(&name) || name.starts_with("fs.mqueue.")
 }
 
+/// How many GPUs a container wants. Of one that is valid.
+pub(crate) fn gpus(container: &ContainerDefinition) -> usize {
+    let requirements = container.resource_requirements.as_ref().and_then(Value::as_array);
+    let gpus = requirements.into_iter().flatten().filter(|one| one["type"] == "GPU");
+    gpus.filter_map(|one| one["value"].as_str()?.parse::<usize>().ok()).sum()
+}
+
+/// More than any host has.
+const MOST_GPUS: u32 = 64;
+
+fn requirements(container: &ContainerDefinition, place: &Place<'_>, report: &mut Report) {
+    if place.target == Target::Fargate {
+        return; // refused as a whole
+    }
+    let path = place.path.member("resourceRequirements");
+    let list = container.resource_requirements.as_ref().and_then(Value::as_array);
+    for (index, one) in list.into_iter().flatten().enumerate() {
+        let path = path.element(index);
+        let number = one["value"].as_str().and_then(|value| value.parse::<u32>().ok());
+        match one["type"].as_str() {
+            Some("GPU") if number.is_none_or(|number| !(1..=MOST_GPUS).contains(&number)) => {
+                let words = format!("the number of GPUs is a string, \"1\" to \"{MOST_GPUS}\"");
+                report.error(&path.member("value"), words);
+            }
+            Some("GPU") if one.get("sharingStrategy").is_some_and(|strategy| !strategy.is_null()) => {
+                let words = "sharingStrategy is not supported by this version of berth";
+                report.error(&path.member("sharingStrategy"), words);
+            }
+            Some("GPU") => {}
+            other => {
+                let name = other.unwrap_or("this resource");
+                report.error(&path.member("type"), format!("{name} is not supported by this version of berth"));
+            }
+        }
+    }
+}
+
 /// Everything of the kernel.
 pub(super) fn check(container: &ContainerDefinition, place: &Place<'_>, report: &mut Report) {
     let path = place.path.member("systemControls");
     system_controls(container.system_controls.as_deref().unwrap_or_default(), &path, place, report);
     let path = place.path.member("dockerSecurityOptions");
     security_options(container.docker_security_options.as_deref().unwrap_or_default(), &path, place, report);
+    requirements(container, place, report);
     if let Some(linux) = &container.linux_parameters {
         linux_parameters(container, linux, &place.path.member("linuxParameters"), report);
     }
@@ -181,9 +221,14 @@ mod tests {
             (options("credentialspec:file:x"), ".dockerSecurityOptions[0]", "gMSA"),
             (options("seccomp=unconfined"), ".dockerSecurityOptions[0]", "Docker security options are"),
             (
-                json!({"memory": 64, "resourceRequirements": [{"type": "GPU", "value": "1"}]}),
-                ".resourceRequirements",
-                "resourceRequirements is not supported by this version of berth",
+                json!({"memory": 64, "resourceRequirements": [{"type": "GPU", "value": "0"}]}),
+                ".resourceRequirements[0].value",
+                "the number of GPUs",
+            ),
+            (
+                json!({"memory": 64, "resourceRequirements": [{"type": "NeuronDevice", "value": "1"}]}),
+                ".resourceRequirements[0].type",
+                "NeuronDevice is not supported by this version of berth",
             ),
         ];
         for (members, path, message) in cases {

@@ -13,7 +13,7 @@ use super::protocol::Report;
 use super::{Worker, failed};
 use crate::net;
 use crate::runtime::storage;
-use crate::store::records::{LEASES, Lease, PORTS, room};
+use crate::store::records::{GPUS, LEASES, Lease, PORTS, room};
 use crate::store::{Commit, Store, Txn};
 
 impl Worker {
@@ -65,8 +65,12 @@ impl Worker {
             true => Vec::new(),
             false => store.list::<Lease>(PORTS)?,
         };
-        let ports = ports.into_iter().filter(|lease| lease.value.task == self.plan.id);
-        let release = own.into_iter().chain(ports).map(|lease| lease.key).chain([room(&self.plan.id)]);
+        let gpus = match self.plan.leases.iter().any(|lease| lease.starts_with(GPUS)) {
+            true => store.list::<Lease>(GPUS)?,
+            false => Vec::new(),
+        };
+        let others = ports.into_iter().chain(gpus).filter(|lease| lease.value.task == self.plan.id);
+        let release = own.into_iter().chain(others).map(|lease| lease.key).chain([room(&self.plan.id)]);
         let release = release.fold(Txn::default(), |txn, key| txn.delete(key));
         let _: Commit = store.commit(&release)?;
         Ok(())

@@ -97,7 +97,7 @@ impl Worker {
         let (ours, theirs) = carrier.is_some().then(passing::pair).transpose()?.unzip();
         let created = container::create(bundle, plan, &paths, &libcontainer, &self.plan.filters, nodes, theirs)?;
         if let (Some(carrier), Some(socket)) = (carrier, ours) {
-            carrier.hand_over(socket, created.pid, &paths)?;
+            carrier.hand_over(&socket, created.pid, &paths)?;
         }
         Ok((created, cap, oom_kills))
     }

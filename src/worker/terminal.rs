@@ -53,8 +53,8 @@ impl Carrier {
 
     /// Gives it the terminal of a container that is created and has not begun. Whoever waits for the container's last output
     /// finds the carrier by its file.
-    pub(super) fn hand_over(self, terminal: OwnedFd, init: Pid, paths: &ContainerPaths) -> io::Result<()> {
-        let Some([master, slave]) = passing::receive(&terminal)? else {
+    pub(super) fn hand_over(self, terminal: &OwnedFd, init: Pid, paths: &ContainerPaths) -> io::Result<()> {
+        let Some([master, slave]) = passing::receive(terminal)? else {
             return Err(io::Error::other("the container has made no terminal"));
         };
         let file = InitFile {

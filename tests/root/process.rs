@@ -319,3 +319,35 @@ fn ipc_mode_none_has_no_shared_memory_and_host_needs_the_hosts_word() {
         assert_eq!(text, format!("{own}\nshm\n"));
     }
 }
+
+#[test]
+fn a_gpu_is_one_containers_as_long_as_its_task_lives() {
+    let root = Root::with_images(&["busybox"]);
+    let wanting = |number: &str| {
+        let more = json!({ "resourceRequirements": [{ "type": "GPU", "value": number }] });
+        instance(&[script(
+            "web",
+            "ls /dev/fuse /dev/net/tun 2>/dev/null; (: <>/dev/fuse) && echo open; sleep 1000",
+            more,
+        )])
+    };
+    let refused = root.run(&wanting("1"));
+    assert!(refused.code() != 0 && refused.stderr.contains("[instance] gpus = "), "{refused:#?}");
+    // any device stands for one
+    root.configure("[instance]\ngpus = [['/dev/fuse'], ['/dev/fuse', '/dev/net/tun']]\n");
+    let first = root.run_detached(&wanting("1"));
+    assert_eq!(root.until_written(&first, "web", "open"), "/dev/fuse\nopen\n");
+    let second = root.run_detached(&wanting("1"));
+    assert_eq!(root.until_written(&second, "web", "open"), "/dev/fuse\n/dev/net/tun\nopen\n");
+    let third = root.run(&wanting("1"));
+    assert!(third.code() != 0 && third.stderr.contains("RESOURCE:GPU: container web wants 1"), "{third:#?}");
+    root.berth(["rm", "-f", &first.id]).ok();
+    let third = root.run_detached(&wanting("1"));
+    assert_eq!(root.until_written(&third, "web", "open"), "/dev/fuse\nopen\n");
+    for task in [&second, &third] {
+        root.berth(["rm", "-f", &task.id]).ok();
+    }
+    let fargate = json!({ "resourceRequirements": [{ "type": "GPU", "value": "1" }] });
+    let words = "Tasks using the Fargate launch type do not support GPU resource requirements";
+    assert!(root.run(&task(&[script("web", "true", fargate)])).stderr.contains(words));
+}

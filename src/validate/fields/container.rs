@@ -73,7 +73,8 @@ pub const CONTAINER_DEFINITION: &[Field] = &[
     yes("systemControls", List(&Structure(&[yes("namespace", Text), yes("value", Text)]))).remark(
         "net.* is the task's: of two containers the one that starts last wins; those of IPC are the container's",
     ),
-    no("resourceRequirements", List(&Structure(RESOURCE_REQUIREMENT)))
+    yes("resourceRequirements", List(&Structure(RESOURCE_REQUIREMENT)))
+        .remark("GPU: the device nodes that [instance] gpus names, each GPU for one container at a time")
         .off_fargate("Tasks using the Fargate launch type do not support GPU resource requirements"),
     yes("firelensConfiguration", Structure(FIRELENS_CONFIGURATION))
         .remark("the router's configuration is made as the ECS agent makes it; config-file-type file only"),
