@@ -11,6 +11,7 @@ pub mod doctor;
 mod engine;
 mod environment;
 mod error;
+mod exception;
 mod exec;
 mod fetch;
 mod find;

@@ -196,7 +196,7 @@ impl Engine {
 mod tests {
     use super::*;
 
-    fn spec(deployment_configuration: Value) -> CreateServiceRequest {
+    fn spec(deployment_configuration: &Value) -> CreateServiceRequest {
         serde_json::from_value(serde_json::json!({ "deploymentConfiguration": deployment_configuration })).unwrap()
     }
 
@@ -217,16 +217,16 @@ mod tests {
             (serde_json::json!({"alarms": {"enable": true, "rollback": true, "alarmNames": ["a"]}}), "alarms"),
             (serde_json::json!({"bakeTimeInMinutes": 1441}), "bakeTimeInMinutes"),
         ] {
-            let error = deployment(&spec(given)).unwrap_err().message;
+            let error = deployment(&spec(&given)).unwrap_err().message;
             assert!(error.contains(word), "{error}");
         }
-        let off = spec(serde_json::json!({"alarms": {"enable": false, "rollback": false, "alarmNames": []}}));
+        let off = spec(&serde_json::json!({"alarms": {"enable": false, "rollback": false, "alarmNames": []}}));
         assert!(deployment(&off).is_ok());
     }
 
     #[test]
     fn the_breaker_is_taken_as_it_is_given() {
-        let given = spec(serde_json::json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true,
+        let given = spec(&serde_json::json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true,
             "thresholdConfiguration": {"type": "COUNT", "value": 7}}}));
         let config = deployment(&given).unwrap();
         assert_eq!(config.breaker.threshold, Threshold::Count(7));
