@@ -149,9 +149,9 @@ fn the_breaker_goes_back_to_the_deployment_that_was_completed() {
     assert!(stage.says(&format!("(service web) (deployment {id}) deployment failed: tasks failed to start.")));
     assert!(stage.says("(service web) rolling back to deployment ecs-svc/0000000000000000001."));
     assert_eq!(stage.service.deployments[0].id, "0000000000000000001");
-    assert_eq!(stage.service.rollouts[0].status, RolloutStatus::RollbackInProgress);
-    stage.after(1);
-    assert_eq!(stage.service.rollouts[0].status, RolloutStatus::RollbackSuccessful);
+    let rollout = &stage.service.rollouts[0];
+    assert_eq!(rollout.status, RolloutStatus::RollbackSuccessful, "all that it goes back to is there");
+    assert_eq!(rollout.rollback.as_ref().map(|back| back.revision.as_str()), Some("0000000000000000001"));
     assert!(old.iter().all(|id| stage.service.tasks.iter().any(|member| member.id == *id)), "its tasks were kept");
 }
 
