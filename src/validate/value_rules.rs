@@ -75,7 +75,7 @@ mod tests {
     const OBJECT: &str = "arn:aws:s3:::bucket/a.env";
 
     /// What is said of a container with these members: the severity and the text.
-    fn said(more: Value) -> Vec<(Severity, String)> {
+    fn said(more: &Value) -> Vec<(Severity, String)> {
         let mut container = json!({ "name": "web", "image": "web" });
         for (name, value) in more.as_object().unwrap() {
             container[name] = value.clone();
@@ -96,10 +96,10 @@ mod tests {
     #[test]
     fn secrets_share_no_name_with_each_other_or_a_variable() {
         let secret = |name: &str| json!({ "name": name, "valueFrom": "/a" });
-        assert_eq!(said(json!({ "secrets": [secret("A"), secret("B")] })), []);
-        let twice = said(json!({ "secrets": [secret("A"), secret("A")] }));
+        assert_eq!(said(&json!({ "secrets": [secret("A"), secret("B")] })), []);
+        let twice = said(&json!({ "secrets": [secret("A"), secret("A")] }));
         assert_eq!(twice[0].1, "Duplicate secret names found: A. Each secret name must be unique.");
-        let shared = said(json!({ "secrets": [secret("A")], "environment": [{ "name": "A", "value": "x" }] }));
+        let shared = said(&json!({ "secrets": [secret("A")], "environment": [{ "name": "A", "value": "x" }] }));
         assert!(shared[0].1.starts_with("The secret name must be unique") && shared[0].1.ends_with("such as 'A'."));
         assert!(twice[0].0 == Severity::Error && shared[0].0 == Severity::Error);
     }
@@ -107,19 +107,19 @@ mod tests {
     #[test]
     fn a_source_that_cannot_be_one_is_told_before_the_start() {
         let arn = "arn:aws:secretsmanager:r:1:secret:x:key";
-        let said = said(json!({ "secrets": [{ "name": "A", "valueFrom": arn }] }));
+        let said = said(&json!({ "secrets": [{ "name": "A", "valueFrom": arn }] }));
         assert!(said[0].0 == Severity::Warning && said[0].1.contains("an invalid ARN format"), "{said:?}");
     }
 
     #[test]
     fn environment_files_are_objects_of_s3() {
         let file = |value: &str| json!({ "value": value, "type": "s3" });
-        assert_eq!(said(json!({ "environmentFiles": [file(OBJECT)] })), []);
-        let wrong = said(json!({ "environmentFiles": [file("s3://bucket/a.env")] }));
+        assert_eq!(said(&json!({ "environmentFiles": [file(OBJECT)] })), []);
+        let wrong = said(&json!({ "environmentFiles": [file("s3://bucket/a.env")] }));
         assert_eq!(wrong, [(Severity::Error, "Invalid arn syntax".to_owned())]);
-        let odd = said(json!({ "environmentFiles": [file("arn:aws:s3:::bucket/a.txt")] }));
+        let odd = said(&json!({ "environmentFiles": [file("arn:aws:s3:::bucket/a.txt")] }));
         assert!(odd[0].0 == Severity::Warning && odd[0].1.contains(".env"), "{odd:?}");
-        let many = said(json!({ "environmentFiles": vec![file(OBJECT); 11] }));
+        let many = said(&json!({ "environmentFiles": vec![file(OBJECT); 11] }));
         assert!(many[0].1.contains("at most 10"), "{many:?}");
     }
 }

@@ -52,7 +52,7 @@ impl Place {
         self
     }
 
-    fn resolve(&self, container: serde_json::Value) -> Result<Vec<(String, String)>, String> {
+    fn resolve(&self, container: &serde_json::Value) -> Result<Vec<(String, String)>, String> {
         let task = json!({ "family": "f", "containerDefinitions": [container] });
         let task: TaskDefinition = serde_json::from_value(task).unwrap();
         let layout = self.layout();
@@ -63,14 +63,14 @@ impl Place {
 
     fn secret(&self, value_from: &str) -> Result<String, String> {
         let secrets = json!([{ "name": "A", "valueFrom": value_from }]);
-        let found = self.resolve(json!({ "name": "web", "image": "web", "secrets": secrets }))?;
+        let found = self.resolve(&json!({ "name": "web", "image": "web", "secrets": secrets }))?;
         Ok(found[0].1.clone())
     }
 
     fn environment(&self, files: &[&str]) -> Result<Vec<String>, String> {
         let files: Vec<_> =
             files.iter().map(|key| json!({ "value": format!("arn:aws:s3:::{key}"), "type": "s3" })).collect();
-        let found = self.resolve(json!({ "name": "web", "image": "web", "environmentFiles": files }))?;
+        let found = self.resolve(&json!({ "name": "web", "image": "web", "environmentFiles": files }))?;
         Ok(found.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
     }
 }
@@ -124,7 +124,7 @@ fn what_cannot_be_had_is_told_in_ecss_words() {
 #[test]
 fn all_parameters_that_are_missing_are_named_at_once() {
     let secrets = json!([{ "name": "A", "valueFrom": "/x" }, { "name": "B", "valueFrom": "/y" }]);
-    let reason = Place::new().resolve(json!({ "name": "w", "image": "w", "secrets": secrets })).unwrap_err();
+    let reason = Place::new().resolve(&json!({ "name": "w", "image": "w", "secrets": secrets })).unwrap_err();
     assert!(reason.contains("invalid ssm parameters: /x,/y"), "{reason}");
 }
 
@@ -132,7 +132,7 @@ fn all_parameters_that_are_missing_are_named_at_once() {
 fn a_secret_counts_before_a_file_and_the_first_file_before_the_second() {
     let place = Place::new().files(&[("a.env", "A=a\nB=a\n"), ("deep/b.env", "B=b\nC=b\n")]);
     assert_eq!(place.environment(&["bucket/a.env", "bucket/deep/b.env"]).unwrap(), ["A=a", "B=a", "C=b"]);
-    let found = place.resolve(json!({
+    let found = place.resolve(&json!({
         "name": "web", "image": "web",
         "secrets": [{ "name": "A", "valueFrom": "/app/key" }],
         "environmentFiles": [{ "value": "arn:aws:s3:::bucket/a.env", "type": "s3" }],
@@ -166,7 +166,7 @@ fn a_file_that_cannot_be_had_is_told_with_its_arn() {
 fn without_secrets_or_files_nothing_is_opened() {
     let place = Place::new();
     fs::write(Path::new(&place.layout().secret_store()), "broken").unwrap();
-    assert_eq!(place.resolve(json!({ "name": "web", "image": "web" })), Ok(Vec::new()));
+    assert_eq!(place.resolve(&json!({ "name": "web", "image": "web" })), Ok(Vec::new()));
     let reason = place.secret("/app/key").unwrap_err();
     assert!(
         reason.contains("unable to retrieve secrets from ssm") && reason.contains("not a secret store"),
