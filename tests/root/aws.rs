@@ -107,6 +107,16 @@ fn parameters_secrets_and_files_come_from_aws_when_the_configuration_says_so() {
     );
     let missing = "arn:aws:s3:::settings/none.env";
     refused(&[], &[missing], &["failed to download env files: arn:aws:s3:::settings/none.env: ", "NoSuchKey"]);
+
+    let answer = json!({ "Version": 1, "AccessKeyId": "AKPROCESS", "SecretAccessKey": "s", "SessionToken": "t" });
+    std::fs::create_dir(root.path().join(".aws")).unwrap();
+    let profile = format!("[profile team]\ncredential_process = echo '{answer}'\nendpoint_url = {}\n", moto.endpoint);
+    std::fs::write(root.path().join(".aws/config"), profile).unwrap();
+    root.configure(&(ASKS.to_owned() + "[aws]\nprofile = 'team'\n"));
+    let printed = run(&root, &printing(&[("KEY", "/app/key".into())], &[]), &[]).ok();
+    assert!(printed.contains("KEY=of /app/key"), "{printed}");
+    std::fs::remove_dir_all(root.path().join(".aws")).unwrap();
+    root.configure(&(ASKS.to_owned() + &moto.configuration()));
     let nobody = run(&root, &printing(&[("A", "/app/key".into())], &[]), &[]);
     assert!(nobody.code() == 1 && nobody.stderr.contains("no AWS credentials"), "{nobody:#?}");
 }

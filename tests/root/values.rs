@@ -143,6 +143,25 @@ fn values_reach_every_process_of_the_container_and_nobody_else() {
 }
 
 #[test]
+fn a_health_check_knows_the_values_of_its_container() {
+    let root = Root::with_images(&["busybox"]);
+    put(&root, &["/app/key"], "hush").ok();
+    let check = json!({ "command": ["CMD-SHELL", "test \"$(printf %s \"$KEY\" | wc -c)\" = 4"], "interval": 5 });
+    let mut definition = waiting(json!({
+        "image": "busybox", "entryPoint": ["sleep"], "command": ["1000"], "stopTimeout": 2, "healthCheck": check,
+        "secrets": [secret("KEY", "/app/key")],
+    }));
+    definition["family"] = "checked".into();
+    let started = root.run_detached(&definition);
+    eventually(PATIENCE, "its container is healthy", || {
+        let container = root.describe(&started)["containers"][0].clone();
+        assert_ne!(container["healthStatus"], "UNHEALTHY", "{container:#}");
+        (container["healthStatus"] == "HEALTHY").then_some(())
+    });
+    root.stop(&started);
+}
+
+#[test]
 fn environment_beats_files_and_the_first_file_beats_the_second() {
     let root = Root::with_images(&["probe"]);
     let first = "# first\nA=file1\nB=file1\nAWS_REGION=mine\nQUOTED=\"as it is\"\nPATH=/of/file:/bin\n";

@@ -58,7 +58,7 @@ impl Place {
         let layout = self.layout();
         let sources = Sources::new(&layout, &self.config);
         let values = values(&sources, &task).map_err(|error| error.reason())?;
-        Ok(values.0.into_values().next().unwrap_or_default())
+        Ok(values.0.into_values().flatten().collect())
     }
 
     fn secret(&self, value_from: &str) -> Result<String, String> {
@@ -126,6 +126,18 @@ fn all_parameters_that_are_missing_are_named_at_once() {
     let secrets = json!([{ "name": "A", "valueFrom": "/x" }, { "name": "B", "valueFrom": "/y" }]);
     let reason = Place::new().resolve(&json!({ "name": "w", "image": "w", "secrets": secrets })).unwrap_err();
     assert!(reason.contains("invalid ssm parameters: /x,/y"), "{reason}");
+}
+
+#[test]
+fn secret_options_of_a_log_driver_are_resolved_with_the_secrets() {
+    let place = Place::new();
+    let container = |from: &str| {
+        let log = json!({ "logDriver": "splunk", "secretOptions": [{ "name": "splunk-token", "valueFrom": from }] });
+        json!({ "name": "w", "image": "w", "logConfiguration": log })
+    };
+    let token = ("splunk-token".to_owned(), "two".to_owned());
+    assert_eq!(place.resolve(&container("/app/key")), Ok(vec![token]));
+    assert!(place.resolve(&container("/none")).unwrap_err().contains("invalid ssm parameters: /none"));
 }
 
 #[test]
