@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::{Whence, lseek};
 use serde_json::{Value, json};
 
 use crate::support::command::{Finished, Running};
@@ -17,6 +18,9 @@ use crate::support::{container, eventually, task};
 const ROLE: &str = "arn:aws:iam::000000000000:role/execution";
 const SECRET: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:";
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much of a file is looked at at once, in bytes.
+const PIECE: i64 = 1 << 20;
 
 /// `berth secret put` with a value on standard input.
 fn put(root: &Root, more: &[&str], value: &str) -> Finished {
@@ -65,11 +69,37 @@ fn files_with(directory: &Path, text: &str) -> Vec<PathBuf> {
         let kind = entry.file_type().unwrap();
         if kind.is_dir() {
             found.extend(files_with(&entry.path(), text));
-        } else if kind.is_file() && holds(&fs::read(entry.path()).unwrap_or_default(), text) {
+        } else if kind.is_file() && file_holds(&entry.path(), text) {
             found.push(entry.path());
         }
     }
     found
+}
+
+/// Whether a text stands in a file. Its holes are not read: a task's storage is a large file of them.
+fn file_holds(path: &Path, text: &str) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    let mut at = 0;
+    while let Ok(data) = lseek(&file, at, Whence::SeekData) {
+        let end = lseek(&file, data, Whence::SeekHole).expect("there is a hole behind all data");
+        let mut from = data;
+        while from < end {
+            let mut bytes = vec![0; usize::try_from((end - from).min(PIECE)).unwrap()];
+            let read = file.read_at(&mut bytes, from.unsigned_abs()).unwrap_or_default();
+            if holds(&bytes[..read], text) {
+                return true;
+            }
+            // What stands across the edge of two pieces is found in the second one.
+            let step = if read < bytes.len() || from + PIECE >= end {
+                PIECE
+            } else {
+                PIECE - i64::try_from(text.len()).unwrap()
+            };
+            from += step;
+        }
+        at = end;
+    }
+    false
 }
 
 fn holds(bytes: &[u8], text: &str) -> bool {
