@@ -171,11 +171,11 @@ pub fn configuration(router: &Router, task: &TaskFacts, routes: &[Route]) -> Res
     .map(|()| text)
 }
 
+/// The name of a container's output plug-in, and its options.
+type Output<'a> = (&'a str, Vec<(&'a str, &'a str)>);
+
 /// The options of a container's output, and the name of its plug-in; none where an included file says it all.
-fn output<'a>(
-    kind: Kind,
-    (container, options): &'a Route,
-) -> Result<Option<(&'a str, Vec<(&'a str, &'a str)>)>, RouterError> {
+fn output<'a>(kind: Kind, (container, options): &'a Route) -> Result<Option<Output<'a>>, RouterError> {
     let special = |name: &str| {
         OWN_OPTIONS.contains(&name) || [kind.output_key(), "include-pattern", "exclude-pattern"].contains(&name)
     };

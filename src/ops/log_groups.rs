@@ -15,6 +15,9 @@ use crate::logs::{self, Line, Merge, Query, Reader, StreamFile, Until};
 /// How often a follower looks for more, in milliseconds.
 const LOOK: u16 = 200;
 
+/// Shows a line of a stream, by its place among the streams' names; without one, all that there was is shown.
+pub type ShowLine<'a> = &'a mut dyn FnMut(&[String], Option<(usize, Line)>) -> io::Result<()>;
+
 /// The logs of a group.
 #[derive(Debug)]
 pub struct GroupLogs {
@@ -68,7 +71,7 @@ impl Engine {
         &self,
         group: &mut GroupLogs,
         interrupt: BorrowedFd,
-        show: &mut dyn FnMut(&[String], Option<(usize, Line)>) -> io::Result<()>,
+        show: ShowLine<'_>,
     ) -> Result<(), OpsError> {
         let shown = |source| OpsError::Output { source };
         loop {

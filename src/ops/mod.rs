@@ -47,7 +47,7 @@ pub use error::OpsError;
 pub use exec::ExecOptions;
 pub use hidden::hidden_command;
 pub use images::{DiskUsage, ImageDiskUsage, ImageInspection, ImageView, LayerInspection};
-pub use log_groups::GroupLogs;
+pub use log_groups::{GroupLogs, ShowLine};
 pub use log_status::{LogStatus, SentStatus};
 pub use login::Registry;
 pub use logs::Followed;

@@ -17,45 +17,45 @@ fn settings() -> LogSettings {
     }
 }
 
-fn task(containers: serde_json::Value, settings: &LogSettings) -> TaskPlan {
+fn task(containers: &serde_json::Value, settings: &LogSettings) -> TaskPlan {
     let definition = json!({ "family": "f", "networkMode": "awsvpc", "containerDefinitions": containers });
     planned(&definition.to_string(), settings)
 }
 
-fn log(driver: &str, options: serde_json::Value, settings: &LogSettings) -> LogPlan {
+fn log(driver: &str, options: &serde_json::Value, settings: &LogSettings) -> LogPlan {
     let container = json!({
         "name": "web", "image": "x", "memory": 64, "dockerLabels": { "team": "a", "other": "b" },
         "logConfiguration": { "logDriver": driver, "options": options },
     });
-    task(json!([container]), settings).containers.remove(0).log
+    task(&json!([container]), settings).containers.remove(0).log
 }
 
 #[test]
 fn a_stream_has_a_directory_of_its_own_and_is_sent_only_where_that_is_configured() {
     let options = json!({ "awslogs-group": "/ecs/web", "awslogs-stream-prefix": "p", "awslogs-region": "eu-west-1" });
-    let local = log("awslogs", options.clone(), &settings());
+    let local = log("awslogs", &options, &settings());
     let (id, stream) = ("0".repeat(32), local.stream.unwrap());
     assert_eq!((stream.group, stream.stream), ("/ecs/web".to_owned(), format!("p/web/{id}")));
     let directory = format!("/var/lib/berth/logs/eu-west-1/%2Fecs%2Fweb/p%2Fweb%2F{id}");
     assert_eq!(stream.directory, std::path::Path::new(&directory));
     assert_eq!(local.delivery, None);
-    let sent = log("awslogs", options, &LogSettings { cloudwatch: Some(CloudWatchPlan::default()), ..settings() });
+    let sent = log("awslogs", &options, &LogSettings { cloudwatch: Some(CloudWatchPlan::default()), ..settings() });
     assert_eq!(sent.delivery, Some(Delivery::NonBlocking { max_buffer: 10 << 20 }));
 }
 
 #[test]
 fn what_waits_to_be_sent_has_room_in_the_local_files() {
-    let waits = log("syslog", json!({ "max-buffer-size": "10m", "labels": "team" }), &settings());
+    let waits = log("syslog", &json!({ "max-buffer-size": "10m", "labels": "team" }), &settings());
     assert_eq!((waits.max_bytes, waits.max_files), (1 << 20, 12));
     assert_eq!(waits.source.extra, BTreeMap::from([("team".to_owned(), "a".to_owned())]));
-    assert_eq!(log("syslog", json!({ "mode": "blocking" }), &settings()).max_files, 3);
+    assert_eq!(log("syslog", &json!({ "mode": "blocking" }), &settings()).max_files, 3);
 }
 
 #[test]
 fn json_files_have_the_definitions_limits_and_none_has_no_file() {
-    let json = log("json-file", json!({ "max-size": "64k", "max-file": "7" }), &settings());
+    let json = log("json-file", &json!({ "max-size": "64k", "max-file": "7" }), &settings());
     assert_eq!((json.max_bytes, json.max_files, json.delivery), (64 << 10, 7, None));
-    assert!(!log("none", json!({}), &settings()).is_kept() && json.is_kept());
+    assert!(!log("none", &json!({}), &settings()).is_kept() && json.is_kept());
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_router_starts_first_stops_last_and_has_its_configuration() {
             "secretOptions": [{ "name": "apikey", "valueFrom": "/key" }] } },
         { "name": "router", "image": "x", "memory": 64, "firelensConfiguration": { "type": "fluentbit" } },
     ]);
-    let task = task(containers, &settings());
+    let task = task(&containers, &settings());
     let (app, router) = (&task.containers[0], &task.containers[1]);
     assert_eq!(app.depends_on[0].container_name, "router");
     assert!(app.process.env.contains(&("FLUENT_HOST".to_owned(), "127.0.0.1".to_owned())));
@@ -79,7 +79,7 @@ fn a_router_starts_first_stops_last_and_has_its_configuration() {
 
 #[test]
 fn a_configuration_that_makes_no_sense_is_a_reason_not_to_start() {
-    let fault_of = |containers: serde_json::Value, fargate| {
+    let fault_of = |containers: serde_json::Value, fargate: bool| {
         let definition = json!({ "family": "f", "containerDefinitions": containers });
         fault(&serde_json::from_value(definition).unwrap(), fargate)
     };

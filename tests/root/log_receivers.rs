@@ -172,7 +172,18 @@ fn syslog_goes_under_tls_to_a_server_that_is_vouched_for() {
     let file = |name: &str| root.path().join(name);
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=logs", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key", "-out", "crt"])
+        .args([
+            "-subj",
+            "/CN=logs",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-keyout",
+            "key",
+            "-out",
+            "crt",
+        ])
         .current_dir(root.path())
         .output()
         .unwrap();

@@ -113,11 +113,16 @@ fn entries(place: usize, event: &Event) -> Vec<Entry> {
     let mut rest = text.as_ref();
     let mut all = Vec::new();
     while !rest.is_empty() {
-        let (message, more) = rest.split_at(rest.floor_char_boundary(MESSAGE));
+        let (message, more) = rest.split_at(boundary(rest, MESSAGE));
         all.push(Entry { event: place, at: at.as_millisecond(), message: message.to_owned() });
         rest = more;
     }
     all
+}
+
+/// The last place between two characters that is not behind a number of bytes.
+fn boundary(text: &str, most: usize) -> usize {
+    (0..=most.min(text.len())).rev().find(|place| text.is_char_boundary(*place)).unwrap_or(0)
 }
 
 /// How many of the first entries one call takes.

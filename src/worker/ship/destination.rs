@@ -82,7 +82,7 @@ impl Destination {
         };
         let source = log.source.clone();
         Ok(match logging.driver {
-            Driver::Syslog(syslog) => Self::Syslog(Box::new(Syslog::new(syslog, source)?)),
+            Driver::Syslog(syslog) => Self::Syslog(Box::new(Syslog::new(syslog, &source)?)),
             Driver::Gelf(gelf) => Self::Gelf(Box::new(Gelf::new(gelf, source)?)),
             Driver::Fluentd(fluentd) => Self::Forward(Box::new(Forward::to_server(&fluentd, source)?)),
             Driver::Firelens => Self::Forward(Box::new(Forward::to_router(socket(plan, &source)?, source)?)),

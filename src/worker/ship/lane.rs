@@ -296,7 +296,7 @@ impl Lane {
 }
 
 fn timeout(limit: Duration) -> PollTimeout {
-    PollTimeout::try_from(u16::try_from(limit.as_millis() + 1).unwrap_or(u16::MAX)).unwrap_or(PollTimeout::MAX)
+    PollTimeout::from(u16::try_from(limit.as_millis() + 1).unwrap_or(u16::MAX))
 }
 
 fn between(from: Mark, to: Mark) -> Count {

@@ -33,7 +33,7 @@ struct Form {
 }
 
 impl Syslog {
-    pub(super) fn new(settings: Settings, source: LogSource) -> io::Result<Self> {
+    pub(super) fn new(settings: Settings, source: &LogSource) -> io::Result<Self> {
         let tls = matches!(settings.address, Address::Tls { .. });
         let counted = tls && matches!(settings.format, SyslogFormat::Rfc5424 | SyslogFormat::Rfc5424Micro);
         let form = Form {
