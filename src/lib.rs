@@ -11,6 +11,10 @@
 //! - band 4, the one way in: [`ops`]
 //! - band 5, callers: [`cli`], [`schedule`]
 
+// So that what all suites share can name the crate in this one too.
+#[cfg(test)]
+extern crate self as berth;
+
 pub mod ecs;
 pub mod sys;
 

@@ -1,5 +1,10 @@
 //! What a plan is made of, one rule each.
 
+#[path = "make_edges.rs"]
+mod edges;
+#[path = "../../tests/support/generate.rs"]
+mod generate;
+
 use super::*;
 use crate::ecs::container_definition::KeyValuePair;
 use crate::plan::vpc::Vpc;
@@ -93,24 +98,27 @@ fn place<'a>(layout: &'a Layout, vpc: &'a Vpc) -> Place<'a> {
     }
 }
 
-#[test]
-fn a_task_without_images_has_a_plan_for_its_record() {
-    let text = r#"{"family": "f", "networkMode": "awsvpc", "containerDefinitions": [{"name": "a", "image": "x", "memory": 64, "user": "app"}]}"#;
-    let parsed = crate::validate::parse(text, crate::validate::Strictness::Lenient);
-    let (definition, _) = crate::validate::validate(parsed).unwrap();
-    let (layout, vpc) = (Layout::system(), Vpc::default_in(Vpc::candidates()[0], "eu-west-1"));
-    let names = Names {
+fn names(containers: usize) -> Names {
+    Names {
         task: "0".repeat(32),
         attachment: "u".to_owned(),
-        containers: vec!["u".to_owned()],
+        containers: vec!["u".to_owned(); containers],
         created_at: 1,
         pulled_at: 2,
         started_by: None,
         overrides: TaskOverride::default(),
         group: None,
         service: None,
-    };
-    let plan = plan_unstarted(&definition, 1, &place(&layout, &vpc), names);
+    }
+}
+
+#[test]
+fn a_task_without_images_has_a_plan_for_its_record() {
+    let text = r#"{"family": "f", "networkMode": "awsvpc", "containerDefinitions": [{"name": "a", "image": "x", "memory": 64, "user": "app"}]}"#;
+    let parsed = crate::validate::parse(text, crate::validate::Strictness::Lenient);
+    let (definition, _) = crate::validate::validate(parsed).unwrap();
+    let (layout, vpc) = (Layout::system(), Vpc::default_in(Vpc::candidates()[0], "eu-west-1"));
+    let plan = plan_unstarted(&definition, 1, &place(&layout, &vpc), names(1));
     assert_eq!((plan.containers[0].image.as_str(), plan.containers[0].image_digest.as_str()), ("x", ""));
     assert!(plan.containers[0].process.args.is_empty() && plan.containers[0].rootfs.layers.is_empty());
     assert_eq!((plan.created_at, plan.pulled_at), (1, 2));

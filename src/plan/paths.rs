@@ -1,11 +1,15 @@
 //! Where things are: every path that berth makes, derived from the root and the task's id, so that any process can
 //! find (and remove) what another one made.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::SchedulerPlan;
+
+/// Longer names of containers are shortened in files' names, which the kernel ends at 255 bytes.
+const LONGEST_STEM: usize = 200;
 
 /// The directories of one berth root. Two roots share nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,7 +201,19 @@ impl TaskPaths {
 
     /// All that belongs to one container. `name` is valid ECS container name: no slash, no dot.
     pub fn container(&self, name: &str) -> ContainerPaths {
-        ContainerPaths { run: self.run.join("c").join(name), log: self.logs().join(format!("{name}.log")) }
+        ContainerPaths { run: self.run.join("c").join(name), log: self.logs().join(format!("{}.log", stem(name))) }
+    }
+}
+
+/// A container's name, which may be as long as a file's, with room behind it for what a log's name ends with. A longer one
+/// is told from others by FNV-1a of the whole.
+fn stem(name: &str) -> Cow<'_, str> {
+    match name.get(..LONGEST_STEM) {
+        None => name.into(),
+        Some(start) => {
+            let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            format!("{start}-{:016x}", name.bytes().fold(0xcbf2_9ce4_8422_2325, hash)).into()
+        }
     }
 }
 
@@ -271,5 +287,15 @@ mod tests {
     fn two_roots_have_two_tags() {
         assert_ne!(Layout::system().tag(), Layout::below(Path::new("/tmp/a")).tag());
         assert_eq!(Layout::system().tag().len(), 8);
+    }
+
+    #[test]
+    fn the_longest_name_of_a_container_fits_into_a_files_name_and_stays_one_of_its_own() {
+        let paths = Layout::below(Path::new("/x")).task("t");
+        let name = |last: char| "n".repeat(254) + &last.to_string();
+        let log = |name: &str| paths.container(name).log.file_name().expect("a file").to_owned();
+        assert!(log(&name('a')).len() < 240);
+        assert_ne!(log(&name('a')), log(&name('b')));
+        assert_eq!(log("web"), "web.log");
     }
 }

@@ -2,7 +2,7 @@
 //! container listens on; in bridge mode a port of the host leads to it. Called by `container_rules`.
 
 use super::ports::range;
-use super::report::{Path, Report};
+use super::report::{Path, Report, Words};
 use crate::ecs::ContainerDefinition;
 use crate::ecs::container_definition::PortMapping;
 use crate::ecs::task_definition::NetworkMode;
@@ -20,7 +20,8 @@ pub(super) fn check(container: &ContainerDefinition, mode: NetworkMode, path: &P
         let Some(text) = mapping.container_port_range.as_deref() else { continue };
         let range_path = path.member("containerPortRange");
         let Some((first, last)) = range(text) else {
-            report.error(&range_path, "Invalid 'containerPortRange' setting: a range is written \"8000-8010\"");
+            let help = "a range is written \"8000-8010\", from 1 to 65535".to_owned();
+            report.error(&range_path, Words::new("Invalid 'containerPortRange' setting").help(help));
             continue;
         };
         let udp = is_udp(mapping);

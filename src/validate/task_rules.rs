@@ -179,7 +179,8 @@ fn cpu_sum(containers: &[ContainerDefinition], size: Size, report: &mut Report) 
     let sum: i64 = containers.iter().filter_map(|container| container.cpu).map(i64::from).sum();
     if let Some(limit) = size.cpu_units.filter(|units| sum > i64::from(*units)) {
         let words = "The sum of all container 'cpu' values cannot be greater than the task-level 'cpu' value";
-        report.error(&Path::root().member("cpu"), format!("{words}: {sum} is greater than {limit}"));
+        let help = format!("{sum} is greater than {limit}");
+        report.error(&Path::root().member("cpu"), Words::new(words).help(help));
     }
 }
 

@@ -6,3 +6,4 @@ mod architecture;
 mod cli;
 mod fields;
 mod net;
+mod refusals;

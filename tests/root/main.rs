@@ -9,6 +9,7 @@ mod bad_input;
 mod callers;
 mod cgroup;
 mod cycles;
+mod edges;
 mod firelens;
 mod first_process;
 mod floor;

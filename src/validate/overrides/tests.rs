@@ -106,7 +106,7 @@ fn overrides_are_refused_in_ecs_own_words_and_where_they_stand() {
         (
             one("resourceRequirements", json!([{"type": "GPU", "value": "1"}])),
             "containerOverrides[0].resourceRequirements",
-            "",
+            "Tasks using the Fargate launch type do not support GPU resource requirements",
         ),
         (one("environment", Value::from(many)), "", "Container Overrides length must be at most 8192"),
         (json!({"ephemeralStorage": {"sizeInGiB": 20}}), "ephemeralStorage.sizeInGiB", "size should be at least 21"),

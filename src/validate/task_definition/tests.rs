@@ -267,7 +267,7 @@ fn containers_are_refused_for_what_they_are_together() {
     ];
     for (list, path, message) in table {
         let problems = run(&containers(list), Strictness::Strict).unwrap_err();
-        assert!(problems.iter().any(|p| p.path == path && p.message.contains(message)), "{problems:#?}");
+        assert!(problems.iter().any(|p| p.path == path && said(p).contains(message)), "{problems:#?}");
     }
 }
 

@@ -1,0 +1,74 @@
+//! Definitions at the edges of their members, run for real: what is accepted runs or fails with a reason, and nothing is
+//! left of it. Which definitions are accepted at all, and that the others are refused in the right place, is tried on many
+//! more of them without root (`plan`).
+
+use std::time::Duration;
+
+use berth::validate::{Strictness, parse, validate};
+use serde_json::{Value, json};
+
+use crate::support::generate::generate;
+use crate::support::root::Root;
+use crate::support::{container, say, task};
+
+/// How many are run.
+const SAMPLE: usize = 16;
+/// How long one of them may take, whatever is in it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Accepted ones that name no other image than the one that is here.
+fn sample() -> Vec<(u64, Value)> {
+    let definitions = (1_000_000..).map(|number| (number, generate(number, 4)));
+    let wanted = definitions.filter(|(_, generated)| {
+        let containers = generated.definition["containerDefinitions"].as_array();
+        let here = containers.into_iter().flatten().all(|container| container["image"] == "probe");
+        let taken = validate(parse(&generated.definition.to_string(), Strictness::Lenient)).is_ok();
+        here && taken && !generated.set.is_empty()
+    });
+    wanted.map(|(number, generated)| (number, generated.definition)).take(SAMPLE).collect()
+}
+
+#[test]
+fn what_is_accepted_runs_or_fails_cleanly() {
+    let root = Root::with_images(&["probe"]);
+    let mut ran = 0;
+    for (number, definition) in sample() {
+        let file = root.file(&definition);
+        let finished = root.start(["run".as_ref(), "-d".as_ref(), file.as_os_str()]).wait(PATIENCE);
+        let said = finished.stderr.clone() + &finished.stdout;
+        assert!(!said.contains("panicked"), "{number}: {definition:#}: {said}");
+        match finished.code() {
+            0 => ran += 1,
+            1 => assert!(said.contains("error: "), "{number}: {definition:#}: no reason in {said:?}"),
+            code => panic!("{number}: {definition:#}: exit code {code}: {said}"),
+        }
+        let all = root.berth(["ps", "-a", "-q"]).ok();
+        let ids: Vec<&str> = all.split_whitespace().collect();
+        assert!(ids.len() <= 1, "{number}: {ids:?}");
+        if !ids.is_empty() {
+            root.berth(["rm", "-f"].into_iter().chain(ids)).ok();
+        }
+    }
+    say(&format!("of {SAMPLE} definitions at their edges {ran} ran, the others failed with a reason"));
+    assert!(ran > 0, "none ran");
+}
+
+#[test]
+fn names_at_their_limits_and_ten_containers_with_values_of_every_kind_run() {
+    let root = Root::with_images(&["probe"]);
+    let values = ["", " ", "a\nb\n", "\u{1b}[2J", "=", "ä\u{202e}", "$(x) `y` \\ \"'", &"v".repeat(2000)];
+    let variables: Vec<Value> =
+        (0..values.len()).map(|index| json!({"name": format!("V{index}"), "value": values[index]})).collect();
+    let names: Vec<String> = (0..10_u8).map(|index| "n".repeat(254) + &index.to_string()).collect();
+    let containers: Vec<Value> =
+        names.iter().map(|name| container(name, &["env"], json!({"environment": variables}))).collect();
+    let mut definition = task(&containers);
+    definition["family"] = "f".repeat(255).into();
+    definition["containerDefinitions"][9]["command"] = json!(["sleep"]);
+    let file = root.path().join("long.json");
+    std::fs::write(&file, definition.to_string()).expect("write the definition");
+    let task = root.run_file(&file);
+    let written = root.until_written(&task, &names[0], "V7=vvv");
+    assert!(written.contains("V4==") && written.contains("V2=a") && written.contains("V6=$(x) `y`"), "{written}");
+    root.berth(["rm", "-f", &task.id]).ok();
+}
