@@ -192,7 +192,8 @@ fn syslog_goes_under_tls_to_a_server_that_is_vouched_for() {
     let mut server = Command::new("openssl");
     server.args(["s_server", "-quiet", "-accept", &format!("127.0.0.1:{port}"), "-key", "key", "-cert", "crt"]);
     let output = std::fs::File::create(file("heard")).unwrap();
-    let server = server.current_dir(root.path()).stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
+    // At the end of its input it would close the connection.
+    let server = server.current_dir(root.path()).stdin(Stdio::piped()).stdout(output).stderr(Stdio::null());
     let _server = Served(server.spawn().unwrap());
     listens(port);
     let options = json!({
