@@ -47,7 +47,7 @@ demo-image:
 	@rootfs-fixtures/make nginx
 
 test: build fixtures ## both suites; the second one needs root
-	$(if $(filter 0,$(shell id -u)),$(call packages,openssl skopeo python3-venv e2fsprogs))
+	$(if $(filter 0,$(shell id -u)),$(call packages,openssl skopeo python3-venv e2fsprogs xfsprogs nftables iproute2))
 	@[ "$$(id -u)" != 0 ] || tests/support/venv
 	@.ci/suites
 

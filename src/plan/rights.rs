@@ -70,11 +70,11 @@ mod tests {
         assert!(!with(&[], &["net_raw"]).contains(&"CAP_NET_RAW".to_owned()));
         assert_eq!((with(&["ALL"], &[]).len(), with(&["ALL"], &["SYS_ADMIN"]).len()), (37, 36));
         let privileged = ContainerDefinition { privileged: Some(true), ..ContainerDefinition::default() };
-        assert_eq!(capabilities_of(privileged), ["CAP_ALL"]);
+        assert_eq!(capabilities_of(&privileged), ["CAP_ALL"]);
     }
 
-    fn capabilities_of(container: ContainerDefinition) -> Vec<String> {
-        capabilities(&container)
+    fn capabilities_of(container: &ContainerDefinition) -> Vec<String> {
+        capabilities(container)
     }
 
     #[test]
