@@ -63,7 +63,7 @@ mod tests {
         let with = |add: &[&str], drop: &[&str]| {
             let capabilities = Some(KernelCapabilities { add: strings(add), drop: strings(drop) });
             let linux = LinuxParameters { capabilities, ..LinuxParameters::default() };
-            capabilities_of(ContainerDefinition { linux_parameters: Some(linux), ..ContainerDefinition::default() })
+            capabilities_of(&ContainerDefinition { linux_parameters: Some(linux), ..ContainerDefinition::default() })
         };
         assert_eq!(with(&[], &[]).len(), 14);
         assert_eq!(with(&["SYS_PTRACE"], &["ALL"]), ["CAP_SYS_PTRACE"]);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::root::Root;
 use crate::support::supervised::PATIENCE;
-use crate::support::{container, eventually, of, task};
+use crate::support::{container, eventually, logging, of, task};
 
 const SOCKET: &str = "/var/run/fluent.sock";
 
@@ -18,7 +18,7 @@ fn router(more: Value) -> Value {
 }
 
 fn routed(name: &str, command: &[&str], options: Value) -> Value {
-    container(name, command, json!({ "logConfiguration": { "logDriver": "awsfirelens", "options": options } }))
+    logging(name, command, "awsfirelens", options)
 }
 
 #[test]

@@ -10,11 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::root::{Root, Task};
 use crate::support::supervised::PATIENCE;
-use crate::support::{container, eventually, task};
-
-fn logging(name: &str, command: &[&str], driver: &str, options: Value) -> Value {
-    container(name, command, json!({ "logConfiguration": { "logDriver": driver, "options": options } }))
-}
+use crate::support::{eventually, logging, task};
 
 fn status(root: &Root, task: &Task) -> Value {
     root.berth(["--format", "json", "logs", "--status", &task.id]).json()[0]["sent"].clone()

@@ -12,12 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::root::{Root, Task};
 use crate::support::supervised::{PATIENCE, kill_loop, processes, strike};
-use crate::support::{container, eventually, task};
-
-/// A container of the probe with a log driver.
-fn logging(name: &str, command: &[&str], driver: &str, options: Value) -> Value {
-    container(name, command, json!({ "logConfiguration": { "logDriver": driver, "options": options } }))
-}
+use crate::support::{container, eventually, logging, task};
 
 fn status(root: &Root, task: &Task, container: &str) -> Value {
     let all = root.berth(["--format", "json", "logs", "--status", &task.id]).json();

@@ -62,6 +62,13 @@ pub(crate) fn container(name: &str, command: &[&str], more: Value) -> Value {
     container
 }
 
+/// A container of the probe with a log driver.
+pub(crate) fn logging(name: &str, command: &[&str], driver: &str, options: Value) -> Value {
+    let mut configuration = json!({ "logDriver": driver });
+    configuration["options"] = options;
+    container(name, command, json!({ "logConfiguration": configuration }))
+}
+
 /// A task definition of 256 CPU units and 512 MiB.
 pub(crate) fn task(containers: &[Value]) -> Value {
     let mut task = definition(&[]);
