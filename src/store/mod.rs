@@ -17,8 +17,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The layout of the file itself; a newer one is refused, not guessed at.
-const FORMAT: i32 = 1;
+/// The layout of the file and of its records; another one is refused, not guessed at.
+const FORMAT: i32 = 2;
 /// How long a writer waits for another one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -41,9 +41,9 @@ pub enum StoreError {
         /// The system's answer.
         source: std::io::Error,
     },
-    /// The file was written by a newer berth.
-    #[error("the store {path} has format {found}, this berth knows format {FORMAT}: use the newer berth")]
-    Newer {
+    /// The file was written by another berth.
+    #[error("the store {path} has format {found}, this berth knows format {FORMAT}: use the berth that wrote it, or move it away")]
+    Format {
         /// The file.
         path: PathBuf,
         /// Its format.
@@ -159,7 +159,7 @@ impl Store {
         match found {
             FORMAT => {}
             0 => create(&db).map_err(fail)?,
-            _ => return Err(StoreError::Newer { path: path.to_owned(), found }),
+            _ => return Err(StoreError::Format { path: path.to_owned(), found }),
         }
         db.pragma_update(None, "synchronous", "NORMAL").map_err(fail)?;
         Ok(Self { db })
@@ -309,10 +309,10 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_refused() {
+    fn another_format_is_refused() {
         let (dir, store) = store();
         store.db.pragma_update(None, "user_version", 99).unwrap();
         let error = Store::open(&dir.path().join("below/store.db")).unwrap_err();
-        assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+        assert!(matches!(error, StoreError::Format { found: 99, .. }), "{error}");
     }
 }
