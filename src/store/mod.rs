@@ -42,7 +42,9 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// The file was written by another berth.
-    #[error("the store {path} has format {found}, this berth knows format {FORMAT}: use the berth that wrote it, or move it away")]
+    #[error(
+        "the store {path} has format {found}, this berth knows format {FORMAT}: use the berth that wrote it, or move it away"
+    )]
     Format {
         /// The file.
         path: PathBuf,
@@ -158,7 +160,7 @@ impl Store {
         let found: i32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fail)?;
         match found {
             FORMAT => {}
-            0 => create(&db).map_err(fail)?,
+            0 => patiently(|| create(&db)).map_err(fail)?,
             _ => return Err(StoreError::Format { path: path.to_owned(), found }),
         }
         db.pragma_update(None, "synchronous", "NORMAL").map_err(fail)?;
@@ -219,6 +221,23 @@ fn make_parent(path: &Path) -> Result<(), StoreError> {
     let Some(parent) = path.parent() else { return Ok(()) };
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
     made.map_err(|source| StoreError::Directory { path: parent.to_owned(), source })
+}
+
+/// Tries again for as long as somebody else has the file: for the change to WAL, SQLite does not wait by itself
+/// (sqlite3_busy_handler is not called where that might be a deadlock).
+fn patiently(mut act: impl FnMut() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        match act() {
+            Err(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+                    && std::time::Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Two processes may create the file at once: the second one finds everything there.
@@ -306,6 +325,18 @@ mod tests {
         assert_eq!(store.commit(&txn).unwrap(), Commit::Done);
         let keys: Vec<String> = store.list::<i32>("t/").unwrap().into_iter().map(|entry| entry.key).collect();
         assert_eq!(keys, ["t/1", "t/2"]);
+    }
+
+    #[test]
+    fn of_many_who_make_the_file_at_once_all_can_open_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let path = dir.path().join(format!("{round}/store.db"));
+            std::thread::scope(|scope| {
+                let openers: Vec<_> = (0..8).map(|_| scope.spawn(|| Store::open(&path).map(drop))).collect();
+                openers.into_iter().for_each(|opener| opener.join().unwrap().unwrap());
+            });
+        }
     }
 
     #[test]

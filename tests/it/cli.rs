@@ -118,7 +118,7 @@ fn a_definition_that_cannot_be_run_is_a_wrong_usage_of_run() {
 fn usage_errors_name_what_is_wrong_and_end_with_2() {
     let cases: [(&[&str], &str); 6] = [
         (&["rnu"], "rnu"),
-        (&["run"], "<FILE>"),
+        (&["run"], "<FILE|FAMILY[:REVISION]>"),
         (&["exec", "3f2a"], "<COMMAND>"),
         (&["ps", "--format", "xml"], "xml"),
         (&["stop", "web"], "32 hexadecimal digits"),

@@ -22,12 +22,15 @@ fn routed(name: &str, command: &[&str], options: Value) -> Value {
 }
 
 #[test]
-fn the_router_hears_every_line_of_the_others_and_stops_after_them() {
+fn the_router_hears_every_line_of_nginx_and_of_an_application_that_waited_for_it_and_stops_last() {
     let root = Root::with_images(&["probe", "nginx"]);
     let mut web = routed("web", &[], json!({ "Name": "stdout" }));
     (web["image"], web["command"]) = (json!("nginx"), Value::Null);
-    let app = routed("app", &["trap", "TERM", "--", "0"], json!({ "Name": "stdout", "exclude-pattern": "^debug" }));
+    web["healthCheck"] = json!({ "command": ["CMD", "nginx", "-t"], "interval": 1, "timeout": 30 });
+    let mut app = routed("app", &["trap", "TERM", "--", "0"], json!({ "Name": "stdout", "exclude-pattern": "^debug" }));
+    app["dependsOn"] = json!([{ "containerName": "web", "condition": "HEALTHY" }]);
     let started = root.run_detached(&task(&[app, web, router(json!({}))]));
+    assert_eq!(of(&root.describe(&started), "web")["healthStatus"], "HEALTHY");
     let tag = |name: &str| format!("{name}-firelens-{}", started.id);
     root.until_written(&started, "router", &format!("{} stdout ready", tag("app")));
     root.until_written(&started, "router", &format!("{} stderr", tag("web")));
@@ -36,8 +39,9 @@ fn the_router_hears_every_line_of_the_others_and_stops_after_them() {
     let lines: Vec<&str> = heard.lines().collect();
     assert_eq!(lines.first(), Some(&"ready"));
     assert_eq!(lines.last(), Some(&"TERM"), "it stops after the others: {heard}");
-    assert!(heard.contains(&format!("{} stdout TERM\n", tag("app"))), "their last words are heard: {heard}");
-    assert!(heard.contains("signal 3 (SIGQUIT) received"), "{heard}");
+    let last_words = [format!("{} stdout TERM\n", tag("app")), "signal 3 (SIGQUIT) received".to_owned()];
+    let places = last_words.map(|words| heard.find(&words));
+    assert!(places[0].is_some() && places[0] < places[1], "the application stops before what it depends on: {heard}");
     for name in ["app", "web"] {
         assert_eq!(root.logs(&started, name).lines().count(), heard.matches(&tag(name)).count(), "kept here as well");
     }

@@ -182,6 +182,7 @@ fn a_pull_goes_on_when_a_registry_that_died_is_back() {
     // in the middle of the layer that has most of the bytes
     eventually(PATIENCE, "3 MB have come", || (link.passed() > 3_000_000).then_some(()));
     registry.kill();
+    link.cut();
     registry.resume();
     pull.wait(PATIENCE).ok();
     tree::assert_is(&tree::of_image(&stored(&root, &image)), &tree::expected("layers20"));

@@ -26,6 +26,8 @@ struct State {
     connections: AtomicUsize,
     /// Bytes that came back.
     passed: AtomicUsize,
+    /// How often all connections were cut.
+    cuts: AtomicUsize,
     ended: AtomicBool,
 }
 
@@ -34,9 +36,8 @@ impl Relay {
     pub(crate) fn to(address: &str, rate: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let pace = Duration::from_secs(1) * u32::try_from(PIECE >> 10).expect("it is small") / rate;
-        let counts = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let (connections, passed) = counts;
-        let state = State { to: address.to_owned(), pace, connections, passed, ended: AtomicBool::new(false) };
+        let [connections, passed, cuts] = [0; 3].map(AtomicUsize::new);
+        let state = State { to: address.to_owned(), pace, connections, passed, cuts, ended: AtomicBool::new(false) };
         let relay = Self { address: listener.local_addr().expect("it listens").to_string(), state: Arc::new(state) };
         let state = Arc::clone(&relay.state);
         thread::spawn(move || state.serve(&listener));
@@ -46,6 +47,11 @@ impl Relay {
     /// How many bytes have come back.
     pub(crate) fn passed(&self) -> usize {
         self.state.passed.load(Ordering::SeqCst)
+    }
+
+    /// Cuts all connections, with what is still on its way in them: the kernel delivers it even if whoever sent it is dead.
+    pub(crate) fn cut(&self) {
+        self.state.cuts.fetch_add(1, Ordering::SeqCst);
     }
 
     /// How often somebody connected.
@@ -74,11 +80,13 @@ impl State {
             }
             let (Ok(requests), Ok(back)) = (near.try_clone(), far.try_clone()) else { continue };
             let state = Arc::clone(&self);
-            thread::spawn(move || pass(requests, back, |_| ()));
+            let cuts = state.cuts.load(Ordering::SeqCst);
+            thread::spawn(move || pass(requests, back, |_| true));
             thread::spawn(move || {
                 pass(far, near, |count| {
                     state.passed.fetch_add(count, Ordering::SeqCst);
                     thread::sleep(state.pace);
+                    state.cuts.load(Ordering::SeqCst) == cuts
                 });
             });
         }
@@ -99,14 +107,13 @@ fn connect(mut near: &TcpStream) -> io::Result<()> {
     near.write_all(b"HTTP/1.1 200 OK\r\n\r\n")
 }
 
-/// Passes bytes on until one side is closed, and then closes the other.
-fn pass(mut from: TcpStream, mut to: TcpStream, each: impl Fn(usize)) {
+/// Passes bytes on until one side is closed, or `more` says that it is enough, and then closes the other.
+fn pass(mut from: TcpStream, mut to: TcpStream, more: impl Fn(usize) -> bool) {
     let mut piece = [0; PIECE];
     while let Ok(count @ 1..) = from.read(&mut piece) {
-        if to.write_all(&piece[..count]).is_err() {
+        if to.write_all(&piece[..count]).is_err() || !more(count) {
             break;
         }
-        each(count);
     }
     from.shutdown(Shutdown::Both).ok();
     to.shutdown(Shutdown::Both).ok();
