@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde_json::Value;
 
 const BERTH: &str = env!("CARGO_BIN_EXE_berth");
@@ -168,10 +169,13 @@ fn a_script_for_each_shell_completes_the_commands() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_failure_to_speak_of() {
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
+    // Less than what is written: processes that other tests are just starting have the reader for a moment too.
+    fcntl(&writer, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
     let mut command = Command::new(BERTH);
-    command.args(["completions", "bash"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(["completions", "bash"]).stdout(writer).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it was built");
-    drop(child.stdout.take());
+    drop((reader, command));
     let mut said = String::new();
     child.stderr.take().expect("it is piped").read_to_string(&mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(141));
