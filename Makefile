@@ -69,13 +69,13 @@ bench: bench-launch bench-pull ## berth beside crun, runc, podman, docker and sk
 
 bench-launch: build
 	$(call root)
-	$(call packages,crun runc podman)
+	$(call packages,crun runc podman netavark)
 	@rootfs-fixtures/make probe
 	cargo run --quiet --release --locked --package bench --bin launch
 
 bench-pull: build
 	$(call root)
-	$(call packages,podman skopeo)
+	$(call packages,podman netavark skopeo)
 	@rootfs-fixtures/make large registry
 	cargo run --quiet --release --locked --package bench --bin pull
 
