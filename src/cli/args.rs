@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+pub use self::check::{Fields, Lint};
+pub use self::ecs::{Actions, Ecs, kebab};
 pub use self::image::{Image, Import, Login, Prune, Pull, Save};
 pub use self::secret::{Kind as SecretKind, PutSecret, RemoveSecrets, Secret, SecretTarget};
 pub use self::service::{
@@ -14,6 +16,8 @@ pub use self::service::{
 };
 use super::input::{Assignment, Input, Json, Since, TaskName};
 
+mod check;
+mod ecs;
 mod image;
 mod secret;
 mod service;
@@ -119,6 +123,10 @@ pub enum Command {
     Lint(Lint),
     /// Show what berth does with each member of a task definition, and what Fargate does
     Fields(Fields),
+    /// Do what an action of the ECS API does, JSON in and JSON out, without a server
+    Ecs(Ecs),
+    /// Show which actions of the ECS API berth answers, and how much of each it does
+    Actions(Actions),
     /// Check this host, and say how to mend what it lacks
     #[command(after_help = "Exit codes: 0 tasks can run here, 1 something that tasks need is missing.")]
     Doctor,
@@ -359,41 +367,6 @@ pub struct Rm {
     /// Task ids, ARNs, or unique beginnings of ids
     #[arg(required_unless_present = "stopped", value_name = "TASK")]
     pub tasks: Vec<TaskName>,
-}
-
-/// `berth lint`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Each mistake is shown with its place in the file. Warnings are what ECS would refuse or berth does not do; \
-    they stop nothing.\n\n\
-    Examples:\n  \
-    berth lint webserver.json\n  \
-    berth lint --format json *.json | jq '.[] | select(.valid | not).file'\n\n\
-    Exit codes: 0 all can be run (there may be warnings), 1 one has errors, 2 one cannot be read."
-)]
-pub struct Lint {
-    /// Task definitions, - for standard input
-    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub files: Vec<Input>,
-}
-
-/// `berth fields`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "`berth lint` and `berth run` judge by this very table. FARGATE is what ECS does with a member on Fargate, BERTH \
-    what berth does where ECS takes it: yes (as ECS does), no effect (with a warning), refused (by name), or the words that \
-    are taken.\n\n\
-    Examples:\n  \
-    berth fields\n  \
-    berth fields healthCheck\n  \
-    berth fields 'linux*size'\n  \
-    berth fields --format json | jq -r '.[] | select(.berth != \"yes\").field'\n\n\
-    Exit codes: 0 done, 1 no member has such a name."
-)]
-pub struct Fields {
-    /// Only members with one of these in their names; upper and lower case are the same, * is anything
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
 }
 
 #[cfg(test)]

@@ -114,6 +114,38 @@ impl FromStr for Json {
     }
 }
 
+/// A request as the AWS CLI takes it: JSON, `file://FILE`, or `-`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request(Json);
+
+impl Request {
+    /// Its whole text; at most `limit` bytes of a file.
+    pub fn read(&self, limit: u64) -> io::Result<String> {
+        self.0.read(limit)
+    }
+
+    /// As messages name it.
+    pub fn name(&self) -> String {
+        match &self.0 {
+            Json::Text(_) => "the request".to_owned(),
+            Json::File(file) => file.to_string(),
+        }
+    }
+}
+
+impl FromStr for Request {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match (text, text.strip_prefix("file://")) {
+            (_, Some("")) => Err("the name of a file stands behind file://"),
+            (_, Some(path)) => Ok(Self(Json::File(Input::Path(path.into())))),
+            ("-", None) => Ok(Self(Json::File(Input::Stdin))),
+            (_, None) => Ok(Self(Json::Text(text.to_owned()))),
+        }
+    }
+}
+
 /// A time in the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {

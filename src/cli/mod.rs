@@ -6,6 +6,7 @@ pub mod completions;
 mod definition;
 mod deployment;
 mod doctor;
+mod ecs;
 pub mod error;
 mod exec;
 mod fields;
@@ -96,6 +97,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Stats(args) => stats::stats(&mut engine()?, &args, output),
         Command::Rm(args) => tasks::rm(&mut engine()?, &args),
         Command::Image(command) => images::image(&mut engine()?, command, cli.format, output),
+        Command::Ecs(args) => ecs::ecs(engine, &args, output),
+        Command::Actions(args) => ecs::actions(&args, output),
         Command::Fields(args) => fields::fields(&args, output),
         Command::Secret(command) => secret::secret(&engine()?, command, output),
         Command::Lint(args) => definition::lint(&args, output),

@@ -18,6 +18,18 @@ pub enum Exception {
     AccessDeniedException,
     /// A member has the wrong JSON type, or the body is not JSON. Not specific to ECS.
     SerializationException,
+    /// There is no such action. Not specific to ECS.
+    UnknownOperationException,
+    /// The request is not signed. Not specific to ECS.
+    MissingAuthenticationTokenException,
+    /// The access key is not known. Not specific to ECS.
+    UnrecognizedClientException,
+    /// The signature is not that of the request. Not specific to ECS.
+    InvalidSignatureException,
+    /// The session is over. Not specific to ECS.
+    ExpiredTokenException,
+    /// Too many requests. Not specific to ECS.
+    ThrottlingException,
     /// No such cluster.
     ClusterNotFoundException,
     /// No such service.
@@ -46,6 +58,26 @@ pub enum Exception {
     ClusterContainsTasksException,
     /// The cluster still has container instances.
     ClusterContainsContainerInstancesException,
+    /// The cluster still has a capacity provider.
+    ClusterContainsCapacityProviderException,
+    /// No such namespace.
+    NamespaceNotFoundException,
+    /// No such task set.
+    TaskSetNotFoundException,
+    /// No such container instance to have attributes.
+    TargetNotFoundException,
+    /// An instance has as many attributes as it may have.
+    AttributeLimitExceededException,
+    /// Something is used, and cannot be taken away.
+    ResourceInUseException,
+    /// Something is being changed already.
+    UpdateInProgressException,
+    /// The agent is the newest one.
+    NoUpdateAvailableException,
+    /// The agent's version is not known.
+    MissingVersionException,
+    /// The account is blocked.
+    BlockedException,
 }
 
 impl Exception {
@@ -74,12 +106,20 @@ pub struct EcsError {
     pub code: Exception,
     /// The text; ECS's own where it has one.
     pub message: String,
+    /// ConflictException alone: what there is already.
+    #[serde(default, rename = "resourceIds", skip_serializing_if = "Vec::is_empty")]
+    pub resource_ids: Vec<String>,
 }
 
 impl EcsError {
     /// An exception with a text of one's own.
     pub fn new(code: Exception, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), resource_ids: Vec::new() }
+    }
+
+    /// The same client token with other arguments; these are what it stands for.
+    pub fn conflict(message: impl Into<String>, resource_ids: Vec<String>) -> Self {
+        Self { resource_ids, ..Self::new(Exception::ConflictException, message) }
     }
 
     /// A wrong parameter.

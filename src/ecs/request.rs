@@ -20,6 +20,23 @@ pub struct TaskDefinitionResponse {
     pub tags: Vec<Tag>,
 }
 
+/// DescribeTaskDefinition.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct DescribeTaskDefinitionRequest {
+    pub task_definition: String,
+    pub include: Vec<String>,
+}
+
+/// DeregisterTaskDefinition.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct DeregisterTaskDefinitionRequest {
+    pub task_definition: String,
+}
+
 /// ListTaskDefinitions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

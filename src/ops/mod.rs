@@ -1,6 +1,7 @@
 //! The one way in: an [`Engine`] on one root, and one function per operation. Every caller (command line, later the HTTP
 //! endpoint and the service scheduler) goes through here; none of them needs to be running for a task to live.
 
+pub mod actions;
 mod capacity;
 mod clusters;
 pub mod config;
