@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build fixtures demo demo-image test smoke-guest test-guest lint bench bench-launch bench-pull install clean help
+.PHONY: build fixtures demo demo-image test smoke-guest test-guest lint bench bench-launch bench-pull bench-services install clean help
 
 PREFIX ?= /usr/local
 BUILT := target/x86_64-unknown-linux-gnu/release/berth
@@ -65,7 +65,7 @@ lint: ## formatting and clippy, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-bench: bench-launch bench-pull ## berth beside crun, runc, podman, docker and skopeo; N= how many samples of each
+bench: bench-launch bench-pull bench-services ## berth beside crun, runc, podman, docker and skopeo; N= how many samples of each
 
 bench-launch: build
 	$(call root)
@@ -78,6 +78,11 @@ bench-pull: build
 	$(call packages,podman netavark skopeo)
 	@rootfs-fixtures/make large registry
 	cargo run --quiet --release --locked --package bench --bin pull
+
+bench-services: build ## how soon a killed task is replaced, a hundred tasks, and what they cost when nothing happens
+	$(call root)
+	@rootfs-fixtures/make probe
+	cargo run --quiet --release --locked --package bench --bin services
 
 install: build ## to $(DESTDIR)$(PREFIX): bin/berth, and completions for bash, zsh and fish
 	install -D -m 755 $(BERTH) $(DESTDIR)$(PREFIX)/bin/berth

@@ -11,7 +11,7 @@ pub use self::ecs::{Actions, Ecs, kebab};
 pub use self::image::{Image, Import, Login, Prune, Pull, Save};
 pub use self::secret::{Kind as SecretKind, PutSecret, RemoveSecrets, Secret, SecretTarget};
 pub use self::service::{
-    Clusters, CreateService, DeleteService, Events, InCluster, OneService, Register, Rollout, Services,
+    Clusters, CreateService, DeleteService, Events, InCluster, OneService, Protect, Register, Rollout, Services,
     TaskDefinitions, UpdateService, Wait,
 };
 use super::input::{Assignment, Input, Json, Since, TaskName};

@@ -2,18 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use super::args::{CreateService, DeleteService, Events, Format, OneService, Rollout, Services, UpdateService, Wait};
+use super::args::{CreateService, DeleteService, Events, Format, OneService, Protect, Services, UpdateService, Wait};
 use super::deployment::{Watched, watch};
 use super::error::Failure;
 use super::output::{self, Output, note};
 use super::plain::plain;
 use super::table::Table;
-use crate::ecs::service::{
-    AwsVpcConfiguration, CircuitBreaker, CreateServiceRequest, DeleteServiceRequest, DeploymentConfiguration,
-    DescribeServicesRequest, ListServicesRequest, NetworkConfiguration, Service, UpdateServiceRequest,
-};
+use crate::ecs::service::{DeleteServiceRequest, DescribeServicesRequest, ListServicesRequest, Service};
 use crate::ecs::service_deployment::{ListServiceDeploymentsRequest, StopServiceDeploymentRequest};
-use crate::ops::{Engine, Preview};
+use crate::ops::{Engine, Preview, Timestamp};
+
+mod requests;
 
 /// How often a service is looked at that somebody waits for.
 const PACE: Duration = Duration::from_millis(200);
@@ -28,46 +27,14 @@ pub(super) fn service(engine: &mut Engine, command: Services, output: Output) ->
         Services::Events(args) => events(engine, &args, output),
         Services::Deployments(args) => deployments(engine, &args, output),
         Services::Rollback(args) => rollback(engine, &args, output),
+        Services::Protect(args) => protect(engine, &args, output),
         Services::Wait(args) => wait(engine, &args),
     }
 }
 
-/// The whole deployment configuration of ECS, if one of its members is given: over `old`, since ECS takes it as a whole.
-fn configuration(args: &Rollout, old: Option<DeploymentConfiguration>) -> Option<DeploymentConfiguration> {
-    let given =
-        args.minimum_healthy_percent.is_some() || args.maximum_percent.is_some() || args.circuit_breaker.is_some();
-    let old = old.unwrap_or_default();
-    let breaker = args.circuit_breaker.as_deref().map(|word| CircuitBreaker {
-        enable: word != "off",
-        rollback: word == "rollback",
-        ..old.deployment_circuit_breaker.clone().unwrap_or_default()
-    });
-    given.then(|| DeploymentConfiguration {
-        minimum_healthy_percent: args.minimum_healthy_percent.or(old.minimum_healthy_percent),
-        maximum_percent: args.maximum_percent.or(old.maximum_percent),
-        deployment_circuit_breaker: breaker.or_else(|| old.deployment_circuit_breaker.clone()),
-        ..old.clone()
-    })
-}
-
 fn create(engine: &mut Engine, args: &CreateService, output: Output) -> Result<(), Failure> {
     args.rollout.time_scale.into_iter().for_each(|scale| engine.set_time_scale(scale));
-    let network = match engine.needs_network(&args.task_definition)? {
-        false => None,
-        true => Some(NetworkConfiguration {
-            awsvpc_configuration: Some(AwsVpcConfiguration { subnets: engine.subnet_ids()?, ..Default::default() }),
-        }),
-    };
-    let request = CreateServiceRequest {
-        cluster: args.within.cluster.clone(),
-        service_name: args.service.clone(),
-        task_definition: Some(args.task_definition.clone()),
-        desired_count: Some(args.desired_count),
-        deployment_configuration: configuration(&args.rollout, None),
-        health_check_grace_period_seconds: args.rollout.health_check_grace_period,
-        network_configuration: network,
-        ..CreateServiceRequest::default()
-    };
+    let request = requests::create(engine, args)?;
     let made = engine.create_service(&request)?.service;
     until_steady(engine, &made, args.detach, output)
 }
@@ -75,16 +42,7 @@ fn create(engine: &mut Engine, args: &CreateService, output: Output) -> Result<(
 fn update(engine: &mut Engine, args: &UpdateService, output: Output) -> Result<(), Failure> {
     args.rollout.time_scale.into_iter().for_each(|scale| engine.set_time_scale(scale));
     let old = find(engine, args.within.cluster.as_deref(), &args.service)?;
-    let request = UpdateServiceRequest {
-        cluster: args.within.cluster.clone(),
-        service: args.service.clone(),
-        task_definition: args.task_definition.clone(),
-        desired_count: args.desired_count,
-        force_new_deployment: args.force_new_deployment.then_some(true),
-        deployment_configuration: configuration(&args.rollout, Some(old.deployment_configuration)),
-        health_check_grace_period_seconds: args.rollout.health_check_grace_period,
-        ..UpdateServiceRequest::default()
-    };
+    let request = requests::update(args, old.deployment_configuration)?;
     let preview = engine.preview_update(&request)?;
     if args.dry_run && output.format() == Format::Json {
         return Ok(output.print_json(&preview)?);
@@ -96,6 +54,40 @@ fn update(engine: &mut Engine, args: &UpdateService, output: Output) -> Result<(
     note(text.trim_end());
     let made = engine.update_service(&request)?.service;
     until_steady(engine, &made, args.detach, output)
+}
+
+/// `berth service protect`: all tasks are looked up first, so that a wrong name changes nothing.
+fn protect(engine: &mut Engine, args: &Protect, output: Output) -> Result<(), Failure> {
+    let records = args.tasks.iter().map(|name| engine.find(name.as_str())).collect::<Result<Vec<_>, _>>()?;
+    let now = jiff::Timestamp::now().as_millisecond();
+    let until = (!args.off).then_some(Timestamp(now + args.minutes * 60_000));
+    let mut protected = Vec::new();
+    for record in &records {
+        engine.protect(record, until)?;
+        let expires = until.map(|until| crate::ecs::Timestamp::from_millis(until.0));
+        let task_arn = record.view().task_arn.to_string();
+        protected.push(ProtectedTask { task_arn, protection_enabled: !args.off, expiration_date: expires });
+    }
+    Ok(output.print(&protected, |all| {
+        let mut table = Table::new(["TASK", "PROTECTED UNTIL"]);
+        for one in all {
+            let until =
+                one.expiration_date.map(|at| jiff::Timestamp::from_millisecond(at.millis()).unwrap_or_default());
+            let until = until.map_or_else(|| "-".to_owned(), |at| format!("{at:.0}"));
+            table.row([one.task_arn.rsplit('/').next().unwrap_or_default(), &until]);
+        }
+        table
+    })?)
+}
+
+/// As UpdateTaskProtection lists it.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProtectedTask {
+    task_arn: String,
+    protection_enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiration_date: Option<crate::ecs::Timestamp>,
 }
 
 /// A preview for people.

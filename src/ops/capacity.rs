@@ -6,15 +6,17 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{Engine, OpsError};
+use super::engine::DEFAULT_CLUSTER;
+use super::{Engine, OpsError, RunOptions};
 use crate::ecs::error::EcsError;
 use crate::ecs::service::{PlacementConstraint, PlacementStrategy};
-use crate::ecs::task_definition::NetworkMode;
-use crate::scheduler::{Attribute, Constraint, Instance, PlacementRules, Requirements, Strategy, place};
-use crate::store::records::{PORTS, ROOMS, Room};
+use crate::plan::ports::{HostPort, wishes};
+use crate::plan::{gpus, grants};
+use crate::scheduler::{Attribute, Constraint, Instance, Lack, PlacementRules, Requirements, Strategy, place};
+use crate::store::records::{GPUS, PORTS, ROOMS, Room, TASKS};
 use crate::validate::ValidTaskDefinition;
 
-/// What a task of a definition takes of an instance: its size, or without one what its containers say; and host ports.
+/// What a task of a definition takes of an instance: its size, or without one what its containers say; host ports, and GPUs.
 pub(super) fn requirements(definition: &ValidTaskDefinition) -> Requirements {
     let containers = || definition.containers();
     let cpu =
@@ -22,11 +24,19 @@ pub(super) fn requirements(definition: &ValidTaskDefinition) -> Requirements {
     let of =
         |one: crate::validate::ValidContainer| one.memory_mib().or(one.memory_reservation_mib()).map_or(0, u64::from);
     let memory = definition.memory_mib().map_or_else(|| containers().map(of).sum(), u64::from);
-    let shares_host = matches!(definition.network_mode(), NetworkMode::Bridge | NetworkMode::Host);
-    let mappings =
-        definition.definition().container_definitions.iter().flat_map(|one| one.port_mappings.iter().flatten());
-    let ports = mappings.filter_map(|mapping| u16::try_from(mapping.host_port?).ok()).filter(|port| *port != 0);
-    Requirements { cpu, memory, ports: ports.filter(|_| shares_host).collect(), constraints: Vec::new() }
+    let mode = definition.network_mode();
+    let wishes = definition.definition().container_definitions.iter().flat_map(|one| wishes(one, mode));
+    let ports = wishes.filter_map(|wish| Some(HostPort { protocol: wish.protocol, port: wish.host? })).collect();
+    let gpus = gpus::wanted(&definition.definition().container_definitions);
+    Requirements { cpu, memory, gpus, ports, constraints: Vec::new() }
+}
+
+/// The constraints of the definition itself.
+pub(super) fn constraints(definition: &ValidTaskDefinition) -> Result<Vec<Constraint>, EcsError> {
+    let Some(given) = &definition.definition().placement_constraints else { return Ok(Vec::new()) };
+    let given = serde_json::from_value::<Vec<PlacementConstraint>>(given.clone());
+    let given = given.map_err(|error| EcsError::invalid_parameter(format!("placementConstraints: {error}")))?;
+    Ok(rules(&given, &[])?.constraints)
 }
 
 /// The rules of a request, or what is wrong with them.
@@ -66,7 +76,8 @@ impl Engine {
         let rooms = self.store.list::<Room>(ROOMS)?;
         let taken = |of: fn(&Room) -> u64| rooms.iter().map(|room| of(&room.value)).sum::<u64>();
         let ports = self.store.list_text(PORTS)?;
-        let port = |key: &str| key.strip_prefix(PORTS)?.split('/').next()?.parse().ok();
+        let port = |key: &str| key.strip_prefix(PORTS)?.parse().ok();
+        let gpus = self.config.instance.gpus.len().saturating_sub(self.store.list_text(GPUS)?.len());
         let (cpu, memory) = self.capacity()?;
         let zone = format!("{}a", self.config.region);
         let attribute = |name: &str, value: &str| Attribute { name: name.to_owned(), value: Some(value.to_owned()) };
@@ -76,20 +87,60 @@ impl Engine {
             zone,
             cpu: cpu.saturating_sub(taken(|room| room.cpu)),
             memory: memory.saturating_sub(taken(|room| room.memory)),
+            gpus,
             ports: ports.iter().filter_map(|lease| port(&lease.key)).collect(),
             attributes: vec![
                 attribute("ecs.os-type", "linux"),
                 attribute("ecs.os-family", "LINUX"),
                 attribute("ecs.cpu-architecture", architecture),
             ],
+            refuses: Vec::new(),
         }])
     }
 
-    /// Whether there is room for one more task.
-    pub(super) fn check_room(&self, definition: &ValidTaskDefinition, rules: &PlacementRules) -> Result<(), OpsError> {
+    /// The same, each with those of some definitions (`FAMILY:REVISION`) that want what its configuration does not grant.
+    pub(super) fn instances_for(&self, definitions: &[String]) -> Result<Vec<Instance>, OpsError> {
+        let mut refuses = Vec::new();
+        for name in definitions {
+            // One that is gone says why when a task of it is to start.
+            let Ok((definition, _)) = self.runnable(name, Some(name)) else { continue };
+            refuses.extend(grants::missing(definition.definition(), &self.config.instance).map(|_| name.clone()));
+        }
+        let mut instances = self.instances()?;
+        instances.iter_mut().for_each(|instance| instance.refuses.clone_from(&refuses));
+        Ok(instances)
+    }
+
+    /// Whether there is room for one more task of a revision.
+    pub(super) fn check_room(&self, definition: &ValidTaskDefinition, options: &RunOptions) -> Result<(), OpsError> {
         let instances = self.instances()?;
-        let found = place(&instances, &requirements(definition), rules, &|_| Ok(0));
+        let needs = Requirements { constraints: constraints(definition)?, ..requirements(definition) };
+        let others = match options.placement.is_distinct() {
+            true => self.alive_in_group(definition.family(), options)?,
+            false => 0,
+        };
+        let granted = grants::missing(definition.definition(), &self.config.instance).is_none();
+        let found = place(&instances, &needs, &options.placement, &|_| match others {
+            _ if !granted => Err(Lack::Attribute),
+            0 => Ok(0),
+            _ => Err(Lack::Distinct),
+        });
         found.map(drop).map_err(|shortage| OpsError::NoRoom { reason: shortage.reason() })
+    }
+
+    /// How many tasks of the group that a task is to be in are to run.
+    fn alive_in_group(&self, family: &str, options: &RunOptions) -> Result<usize, OpsError> {
+        let group_of = |group: Option<&String>, family: &str| {
+            group.cloned().unwrap_or_else(|| format!("family:{family}")) // as ECS names those that name none
+        };
+        let (group, cluster) =
+            (group_of(options.group.as_ref(), family), options.cluster.as_deref().unwrap_or(DEFAULT_CLUSTER));
+        let all = self.records(TASKS)?;
+        let alive = all.iter().filter(|one| {
+            let stops = one.desired.is_some() || one.state.stop.is_some();
+            !stops && one.plan.cluster == cluster && group_of(one.plan.group.as_ref(), &one.plan.family) == group
+        });
+        Ok(alive.count())
     }
 
     /// CPU units and MiB of this host that tasks may have.

@@ -3,6 +3,7 @@
 
 mod cgroups;
 mod firewall;
+mod host;
 mod kernel;
 mod network;
 mod storage;
@@ -80,6 +81,7 @@ pub fn examine(root: Option<&Path>) -> Vec<Check> {
     checks.extend(storage::checks(&layout, caller));
     checks.extend(network::checks(&config, caller));
     checks.extend(firewall::checks(caller));
+    checks.extend(host::checks(&layout, &config, caller));
     checks
 }
 

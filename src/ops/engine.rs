@@ -1,6 +1,6 @@
 //! The engine: one root's layout, configuration and store, opened once per process.
 
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::OpsError;
@@ -16,7 +16,16 @@ pub struct Engine {
     pub(super) layout: Layout,
     pub(super) config: Config,
     pub(super) config_file: PathBuf,
+    config_seen: Option<Seen>,
     pub(super) store: Store,
+}
+
+/// What tells a file from what it was: its inode, its size, and when it was written.
+type Seen = (u64, u64, i64, i64);
+
+fn seen(file: &Path) -> Option<Seen> {
+    let found = std::fs::metadata(file).ok()?;
+    Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
 }
 
 /// The cluster of a task where none is named.
@@ -34,9 +43,23 @@ impl Engine {
                 (Layout::below(&root), root.join("config.toml"))
             }
         };
+        let config_seen = seen(&config_file);
         let config = Config::read(&config_file)?;
         let store = Store::open(&layout.store())?;
-        Ok(Self { layout, config, config_file, store })
+        Ok(Self { layout, config, config_file, config_seen, store })
+    }
+
+    /// Reads the configuration again if its file is another one now: for those that live long. One that is wrong is not taken;
+    /// whoever gives the next command is told.
+    pub fn refresh(&mut self) {
+        let now = seen(&self.config_file);
+        if now == self.config_seen {
+            return;
+        }
+        self.config_seen = now;
+        if let Ok(config) = Config::read(&self.config_file) {
+            self.config = config;
+        }
     }
 
     /// The account and region of its ARNs.

@@ -236,6 +236,18 @@ pub enum OpsError {
     /// A task that is not stopped cannot be removed.
     #[error("task {0} is not stopped: stop it first, or use --force")]
     NotStopped(String),
+    /// Only tasks of services are protected.
+    #[error("task {task} belongs to no service: only a service's tasks can be protected")]
+    NoService {
+        /// The task id.
+        task: String,
+    },
+    /// It is too late to protect the task.
+    #[error("task {task} is stopping: it cannot be protected any more")]
+    Stops {
+        /// The task id.
+        task: String,
+    },
     /// Others changed the same records, again and again.
     #[error("the store changed under every attempt: try again")]
     Contention,
@@ -267,4 +279,17 @@ pub enum OpsError {
         /// The system's answer.
         source: io::Error,
     },
+}
+
+impl OpsError {
+    /// RunTask's reason and more words, if it is that the host cannot take the task now or as it is configured.
+    pub(super) fn shortage(&self) -> Option<(&'static str, Option<String>)> {
+        match self {
+            Self::NoRoom { reason } => Some((reason, None)),
+            Self::PortTaken { .. } | Self::NoPorts { .. } => Some(("RESOURCE:PORTS", Some(self.to_string()))),
+            Self::Plan(PlanError::Gpus(_)) => Some(("RESOURCE:GPU", Some(self.to_string()))),
+            Self::NotGranted(_) => Some(("ATTRIBUTE", Some(self.to_string()))),
+            _ => None,
+        }
+    }
 }

@@ -12,6 +12,8 @@ impl OpsError {
             Self::Ecs(error) => error.clone(),
             Self::NoTask(_) => EcsError::invalid_parameter("The referenced task was not found."),
             Self::Overrides { .. }
+            | Self::NoService { .. }
+            | Self::Stops { .. }
             | Self::WhichContainer { .. }
             | Self::NoContainer { .. }
             | Self::Ambiguous { .. } => EcsError::invalid_parameter(self.to_string()),

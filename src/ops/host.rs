@@ -14,7 +14,7 @@ pub use crate::supervisor::wake::COMMAND as SCHEDULE;
 pub use crate::supervisor::wake::is_scheduled;
 pub use crate::supervisor::{Watch, short, watch};
 pub use crate::sys::lock::{Lock, take};
-pub use crate::sys::spawn::{Fork, fork, inherited, trim_memory};
+pub use crate::sys::spawn::{Fork, fork, inherited, memory_file, read_whole, trim_memory};
 pub use crate::sys::time::boot_ms;
 
 use crate::sys::child::{self, Otherwise, Which};
@@ -33,11 +33,11 @@ pub fn start(plan: &SchedulerPlan, network: BorrowedFd) -> io::Result<()> {
     crate::supervisor::wake::start(plan, Some(network))
 }
 
-/// Starts this program as a child that dies with its parent; its descriptor 3 is the host's network namespace.
-pub fn spawn_own(args: &[&str], network: BorrowedFd) -> io::Result<Pid> {
+/// Starts this program as a child that dies with its parent; its descriptor 3 is the host's network namespace, 4 is `result`.
+pub fn spawn_own(args: &[&str], network: BorrowedFd, result: BorrowedFd) -> io::Result<Pid> {
     let program = crate::sys::seal::own_program()?;
     let null = nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
-    let fds = [null.as_fd(), null.as_fd(), null.as_fd(), network];
+    let fds = [null.as_fd(), null.as_fd(), null.as_fd(), network, result];
     crate::sys::spawn::spawn(program.as_fd(), args, &fds, OnParentDeath::Die)
 }
 

@@ -25,6 +25,7 @@ mod login;
 mod logs;
 mod paging;
 mod platform;
+mod protection;
 mod provide;
 mod pull;
 mod registries;
@@ -70,13 +71,13 @@ pub use crate::ecs::TaskOverride;
 pub use crate::ecs::task_definition::NetworkMode;
 pub use crate::ecs::volume::TaskVolumeConfiguration;
 pub use crate::image::{Digest, ImageReference, LayerSize, Progress, Prune, Pruned};
-pub use crate::lifecycle::{LastStatus, StopCode};
+pub use crate::lifecycle::{LastStatus, StopCode, Timestamp};
 pub use crate::logs::{
     Bytes, Line as LogLine, Prefix, Query as LogQuery, Show, Stream as LogStream, Style as LogStyle, Times, Until,
 };
 pub use crate::plan::NetworkPlan;
 pub use crate::runtime::cgroup::Usage;
-pub use crate::secrets::{Kind as SecretKind, Name as SecretName, Summary as SecretSummary};
+pub use crate::secrets::{Kind as SecretKind, Name as SecretName, Summary as SecretSummary, TaskValues};
 pub use crate::sys::tty;
 pub use crate::validate::fields::rows::{Row as FieldRow, rows as field_rows};
 pub use crate::validate::{

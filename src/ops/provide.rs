@@ -114,16 +114,22 @@ impl Engine {
         Err(OpsError::Restless)
     }
 
-    /// The images of a task if all are here and no registry is to be asked, or all have been `asked` for just now.
+    /// The images and values of a task if all images are here and nobody is to be asked for anything, or if somebody has just
+    /// `fetched` all of it.
     pub(super) fn images_at_hand(
         &self,
         definition: &ValidTaskDefinition,
         options: &RunOptions,
-        asked: bool,
+        fetched: Option<&TaskValues>,
     ) -> Result<Option<TaskImages>, OpsError> {
         let started_at = now();
         let references = references(definition.definition(), options)?;
-        let values = match self.values(definition.definition()) {
+        let values = match (self.asks_aws(definition.definition()), fetched) {
+            (true, None) => return Ok(None),
+            (true, Some(values)) => Ok(values.clone()),
+            (false, _) => self.values(definition.definition()),
+        };
+        let values = match values {
             Ok(values) => values,
             Err(unavailable) => {
                 let outcome = Err(Missing { container: None, reason: unavailable.reason() });
@@ -135,7 +141,7 @@ impl Engine {
         let using = images.using()?;
         let mut found = Vec::new();
         for reference in &references {
-            match images.resolve(reference)?.filter(|image| asked || !self.asks(image, reference)) {
+            match images.resolve(reference)?.filter(|image| fetched.is_some() || !self.asks(image, reference)) {
                 Some(image) => found.push(facts(image)?),
                 None => return Ok(None),
             }

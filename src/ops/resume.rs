@@ -39,7 +39,7 @@ impl Engine {
     }
 
     /// Starts a scheduler if there is none and a service wants one: whoever notices its absence does so.
-    pub(super) fn keep_scheduled(&self) -> Result<(), OpsError> {
+    pub fn keep_scheduled(&self) -> Result<(), OpsError> {
         let plan = self.layout.scheduler();
         let held = |source| OpsError::File { verb: "look at the lock", path: plan.lock.clone(), source };
         if crate::sys::lock::is_held(&plan.lock).map_err(held)? {

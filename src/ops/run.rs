@@ -139,7 +139,7 @@ impl Engine {
         let surroundings = self.surroundings(definitions.applied, storage, options)?;
         let room = options.revision.map(|_| self.lock_capacity()).transpose()?;
         if room.is_some() {
-            self.check_room(definitions.applied, &options.placement)?;
+            self.check_room(definitions.applied, options)?;
         }
         for _ in 0..ATTEMPTS {
             let place = self.place(&surroundings, definitions.applied, &HashSet::new())?;
@@ -221,19 +221,20 @@ impl Engine {
             pids: self.config.pids_limit,
             open_files: open_files(),
             storage,
-            gpus: self.free_gpus(definition)?,
+            gpus: self.free_gpus(definition, also)?,
         })
     }
 
     /// The GPUs that no task has; none is looked for where none is wanted.
-    fn free_gpus(&self, definition: &ValidTaskDefinition) -> Result<Vec<Gpu>, OpsError> {
+    fn free_gpus(&self, definition: &ValidTaskDefinition, also: &HashSet<String>) -> Result<Vec<Gpu>, OpsError> {
         if gpus::wanted(&definition.definition().container_definitions) == 0 {
             return Ok(Vec::new());
         }
         let leases = self.store.list::<Lease>(GPUS)?;
         let all = self.config.instance.gpus.iter().enumerate();
         let all = all.map(|(number, devices)| Gpu { number, devices: devices.clone() });
-        Ok(all.filter(|gpu| leases.iter().all(|lease| lease.key != gpus::lease(gpu.number))).collect())
+        let taken = |key: &String| also.contains(key) || leases.iter().any(|lease| lease.key == *key);
+        Ok(all.filter(|gpu| !taken(&gpus::lease(gpu.number))).collect())
     }
 
     /// One transaction: definition, plan, first state, and what else it is to hold; `None` if the world moved.

@@ -85,21 +85,16 @@ impl Engine {
     ) -> Result<TasksResponse, OpsError> {
         let mut answer = TasksResponse::default();
         for _ in 0..count {
-            let images = self.provide(definition, options, progress)?;
-            let started = self.run(definition, images, options).map_err(|error| match error {
-                OpsError::PortTaken { .. } | OpsError::NoPorts { .. } => OpsError::NoRoom { reason: "RESOURCE:PORTS" },
-                error => error,
-            });
-            match started {
-                Ok(record) => answer.tasks.push(record.view()),
-                Err(OpsError::NoRoom { reason }) => {
+            let provided = self.provide(definition, options, progress);
+            let started = provided.and_then(|images| self.run(definition, images, options));
+            match (started.as_ref().err().and_then(OpsError::shortage), started) {
+                (None, started) => answer.tasks.push(started?.view()),
+                (Some((reason, detail)), _) => {
                     let host = self.instances()?.into_iter().next().map(|one| one.id);
                     let owner = self.owner();
                     let arn = |id| format!("arn:aws:ecs:{}:{}:container-instance/{id}", owner.region, owner.account);
-                    let reason = Some(reason.to_owned());
-                    answer.failures.push(Failure { arn: host.map(arn), reason, detail: None });
+                    answer.failures.push(Failure { arn: host.map(arn), reason: Some(reason.to_owned()), detail });
                 }
-                Err(error) => return Err(error),
             }
         }
         Ok(answer)

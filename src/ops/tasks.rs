@@ -14,7 +14,7 @@ use crate::ecs::Task;
 use crate::ecs::task::Failure;
 use crate::lifecycle::{LastStatus, StopCode, TaskState};
 use crate::plan::{TaskPaths, TaskPlan};
-use crate::store::records::{Desired, TASKS};
+use crate::store::records::{self, Desired, TASKS};
 use crate::store::{Commit, Txn};
 use crate::supervisor::launch::{Beginning, launch};
 use crate::supervisor::{Watch, poke, watch};
@@ -245,6 +245,7 @@ impl Engine {
         }
         gone("remove", &plan.paths.state, fs::remove_dir_all(&plan.paths.state))?;
         let txn = Txn::default().delete(plan.plan_key()).delete(plan.desired_key()).delete(plan.status_key());
+        let txn = txn.delete(records::protection(&plan.id));
         let _: Commit = self.store.commit(&txn)?;
         Ok(())
     }

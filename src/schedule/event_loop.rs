@@ -30,6 +30,14 @@ struct Held {
     fetches: Fetches,
 }
 
+/// A child that fetches for a deployment of a service.
+struct Fetch {
+    service: String,
+    deployment: String,
+    /// The values, when it is done.
+    result: OwnedFd,
+}
+
 struct Loop<'a> {
     root: Option<&'a Path>,
     network: BorrowedFd<'a>,
@@ -40,7 +48,7 @@ struct Loop<'a> {
     holder: OwnedFd,
     held: BTreeMap<String, Held>,
     dirty: BTreeSet<String>,
-    children: BTreeMap<i32, (String, String)>,
+    children: BTreeMap<i32, Fetch>,
     watches: Watches,
 }
 
@@ -99,6 +107,7 @@ impl Loop<'_> {
 
     /// Turns of all services that something has happened to, or that are due.
     fn turns(&mut self) {
+        self.engine.refresh();
         let now = host::boot_ms();
         let due =
             self.held.iter().filter(|(_, held)| held.wake.is_some_and(|at| at <= now)).map(|(key, _)| key.clone());
@@ -119,9 +128,7 @@ impl Loop<'_> {
             }
             Ok(turn) => {
                 held.wake = turn.wake;
-                if turn.fetch.is_empty() {
-                    held.fetches.done.clear(); // what was fetched is in use
-                }
+                held.fetches.done.clear(); // what was fetched is in use; values are asked for anew for each start
                 self.watches.follow(key, &turn.tasks);
                 turn.fetch.iter().for_each(|deployment| self.fetch(key, deployment));
             }
@@ -131,12 +138,18 @@ impl Loop<'_> {
 
     fn fetch(&mut self, key: &str, deployment: &str) {
         let root = self.root.map(|root| root.to_string_lossy().into_owned()).unwrap_or_default();
-        let started = host::spawn_own(&["berth", FETCH, &root, key, deployment], self.network);
+        let begin = || {
+            let result = host::memory_file(c"values", b"")?;
+            let pid = host::spawn_own(&["berth", FETCH, &root, key, deployment], self.network, result.as_fd())?;
+            Ok::<_, io::Error>((pid, result))
+        };
+        let started = begin();
         let held = self.held.entry(key.to_owned()).or_default();
         match started {
-            Ok(pid) => {
+            Ok((pid, result)) => {
                 held.fetches.running.insert(deployment.to_owned());
-                self.children.insert(pid.as_raw(), (key.to_owned(), deployment.to_owned()));
+                let fetch = Fetch { service: key.to_owned(), deployment: deployment.to_owned(), result };
+                self.children.insert(pid.as_raw(), fetch);
             }
             Err(_) => held.wake = Some(host::boot_ms() + REST),
         }
@@ -146,16 +159,17 @@ impl Loop<'_> {
     fn reap(&mut self) {
         while let Ok(Some(_)) = self.signals.read_signal() {}
         while let Ok(Some((pid, code))) = host::reap_any() {
-            let Some((key, deployment)) = self.children.remove(&Pid::as_raw(pid)) else { continue };
-            let Some(held) = self.held.get_mut(&key) else { continue };
-            held.fetches.running.remove(&deployment);
-            if code == 0 {
-                held.fetches.done.insert(deployment);
-            }
-            if code == 0 || code == i32::from(MISSING) {
-                self.dirty.insert(key);
-            } else {
-                held.wake = Some(host::boot_ms() + REST);
+            let Some(fetch) = self.children.remove(&Pid::as_raw(pid)) else { continue };
+            let Some(held) = self.held.get_mut(&fetch.service) else { continue };
+            held.fetches.running.remove(&fetch.deployment);
+            let values = host::read_whole(&fetch.result).ok().and_then(|text| serde_json::from_slice(&text).ok());
+            match (code, values) {
+                (0, Some(values)) => {
+                    held.fetches.done.insert(fetch.deployment, values);
+                    self.dirty.insert(fetch.service);
+                }
+                (code, _) if code == i32::from(MISSING) => drop(self.dirty.insert(fetch.service)),
+                _ => held.wake = Some(host::boot_ms() + REST),
             }
         }
     }

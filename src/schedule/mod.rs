@@ -2,7 +2,7 @@
 //! deadline are less than hundreds, places on the host are given by one hand, and whoever ends a task has one door to knock at.
 //!
 //! ```text
-//! caller --spawn--> holder --fork--> loop --spawn--> fetch (a deployment's images)
+//! caller --spawn--> holder --fork--> loop --spawn--> fetch (a deployment's images and values)
 //!                     |                 \---spawn--> supervisors of new tasks
 //!                     +-- holds the lock; starts the loop again if it dies
 //! ```
@@ -14,7 +14,7 @@ mod event_loop;
 mod watches;
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -69,12 +69,15 @@ fn system(verb: &'static str) -> impl FnOnce(io::Error) -> ScheduleError {
     move |source| ScheduleError::System { verb, source }
 }
 
-/// Fetches the images of one deployment.
+/// Fetches the images and values of one deployment; the values go into descriptor 4.
 fn fetch(root: &Option<PathBuf>, key: &str, deployment: &str) -> Result<ExitCode, ScheduleError> {
-    match Engine::open(root.as_deref())?.fetch_for(key, deployment)? {
-        true => Ok(ExitCode::SUCCESS),
-        false => Ok(ExitCode::from(MISSING)),
-    }
+    let [result] = host::inherited([4]);
+    let Some(values) = Engine::open(root.as_deref())?.fetch_for(key, deployment)? else {
+        return Ok(ExitCode::from(MISSING));
+    };
+    let text = serde_json::to_vec(&values).expect("values are strings by strings");
+    fs::File::from(result).write_all(&text).map_err(system("hand the values over"))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Descriptor 3 is the host's network namespace: whoever started this may have been in another one.

@@ -1,7 +1,7 @@
 //! Which tasks to stop and which to start: stops first, because what is asked to stop makes room, and only as many as floor
 //! and ceiling allow.
 
-use super::placement::{Requirements, Shortage, place};
+use super::placement::{Lack, Requirements, Shortage, place};
 use super::{Bounds, Instance, Member, RolloutState, Service, ServiceStatus, Standing, Working};
 use crate::lifecycle::Now;
 
@@ -264,7 +264,7 @@ impl Round<'_> {
         }
         let needs = self.service.requirements(deployment);
         for _ in 0..count.min(self.room()) {
-            match self.find_place(&needs) {
+            match self.find_place(deployment, &needs) {
                 Ok(place) => self.start_on(place, deployment, &needs, fresh()),
                 Err(shortage) => {
                     self.starved = true;
@@ -274,12 +274,14 @@ impl Round<'_> {
         }
     }
 
-    fn find_place(&self, needs: &Requirements) -> Result<usize, Shortage> {
+    fn find_place(&self, deployment: &str, needs: &Requirements) -> Result<usize, Shortage> {
+        let definition = self.service.deployments.iter().find(|one| one.id == deployment).map(|one| &one.definition);
         let busy = |instance: &Instance| self.count(|member| member.instance == instance.id && member.is_alive());
         let distinct = self.service.working == Working::Daemon || self.service.placement.is_distinct();
         place(&self.instances, needs, &self.service.placement, &|instance| match busy(instance) {
+            _ if definition.is_some_and(|name| instance.refuses.contains(name)) => Err(Lack::Attribute),
             0 => Ok(0),
-            _ if distinct => Err(()),
+            _ if distinct => Err(Lack::Distinct),
             others => Ok(others),
         })
     }

@@ -243,8 +243,10 @@ mod tests {
             zone: "us-east-1a".into(),
             cpu: 0,
             memory: 0,
+            gpus: 0,
             ports: Vec::new(),
             attributes: vec![attribute("ecs.instance-type", "t2.micro"), attribute("stack", "prod")],
+            refuses: Vec::new(),
         };
         text.parse::<Expression>().unwrap_or_else(|error| panic!("{error}")).holds(&instance)
     }

@@ -32,7 +32,7 @@ pub use deployment::{Backoff, Deployment, Member, RolloutState, Standing};
 pub use events::ServiceEvent;
 pub use expression::{Expression, ExpressionError};
 pub use gone::Gone;
-pub use placement::{Attribute, Constraint, Instance, Requirements, Shortage, Strategy, place};
+pub use placement::{Attribute, Constraint, Instance, Lack, Requirements, Shortage, Strategy, place};
 pub use rollout::{Rollback, Rollout, RolloutStatus};
 pub use service::{
     Breaker, Cleanup, DeploymentConfig, EarlySuccess, PlacementRules, Service, ServiceStatus, Threshold, Working,

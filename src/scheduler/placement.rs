@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Expression, PlacementRules};
+use crate::validate::ports::HostPort;
 
 /// A property of an instance, `ecs.instance-type` = `t2.micro`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,10 +26,14 @@ pub struct Instance {
     pub cpu: u64,
     /// MiB of memory that nobody has.
     pub memory: u64,
+    /// GPUs that nobody has.
+    pub gpus: usize,
     /// Host ports that somebody has.
-    pub ports: Vec<u16>,
+    pub ports: Vec<HostPort>,
     /// What it is.
     pub attributes: Vec<Attribute>,
+    /// Task definitions (`FAMILY:REVISION`) that want something of it which its owner does not grant.
+    pub refuses: Vec<String>,
 }
 
 impl Instance {
@@ -36,6 +41,7 @@ impl Instance {
     pub fn take(&mut self, needs: &Requirements) {
         self.cpu = self.cpu.saturating_sub(needs.cpu);
         self.memory = self.memory.saturating_sub(needs.memory);
+        self.gpus = self.gpus.saturating_sub(needs.gpus);
         self.ports.extend(&needs.ports);
     }
 
@@ -59,10 +65,19 @@ pub struct Requirements {
     pub cpu: u64,
     /// MiB of memory.
     pub memory: u64,
+    /// GPUs.
+    pub gpus: usize,
     /// Host ports.
-    pub ports: Vec<u16>,
+    pub ports: Vec<HostPort>,
     /// What the instance must be: constraints of the task definition.
     pub constraints: Vec<Constraint>,
+}
+
+impl Requirements {
+    /// Whether the definition's own constraints allow an instance.
+    pub(super) fn allow(&self, instance: &Instance) -> bool {
+        allow(&self.constraints, instance)
+    }
 }
 
 /// What must hold.
@@ -96,11 +111,20 @@ pub struct Shortage {
 
 /// What an instance lacks, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Lack {
+pub enum Lack {
+    /// Its owner does not grant what the definition wants of it.
     Attribute,
+    /// It is not as a `memberOf` constraint wants it.
+    Member,
+    /// A task is on it already, and each wants an instance of its own.
     Distinct,
+    /// A port of the host is taken.
     Port,
+    /// Too few GPUs are free.
+    Gpu,
+    /// Too little memory is free.
     Memory,
+    /// Too little CPU is free.
     Cpu,
 }
 
@@ -111,7 +135,9 @@ impl Shortage {
         let Some(instance) = &self.instance else { return start.to_owned() };
         let what = match self.lacks {
             Lack::Attribute => "is missing an attribute required by your task",
-            Lack::Distinct => "is already running a task of this service",
+            Lack::Member => "encountered error \"MemberOf placement constraint unsatisfied.\"",
+            Lack::Distinct => "encountered error \"DistinctInstance placement constraint unsatisfied.\"",
+            Lack::Gpu => "encountered error \"RESOURCE:GPU\"",
             Lack::Port => "is already using a port required by your task",
             Lack::Memory => "has insufficient memory available",
             Lack::Cpu => "has insufficient CPU units available",
@@ -121,12 +147,14 @@ impl Shortage {
 
     /// The reason of a failure of RunTask.
     pub fn reason(&self) -> &'static str {
-        match (&self.instance, self.lacks) {
-            (None, _) | (_, Lack::Attribute) => "ATTRIBUTE",
-            (_, Lack::Distinct) => "MemberOf placement constraint unsatisfied.",
-            (_, Lack::Port) => "RESOURCE:PORTS",
-            (_, Lack::Memory) => "RESOURCE:MEMORY",
-            (_, Lack::Cpu) => "RESOURCE:CPU",
+        match self.lacks {
+            Lack::Attribute => "ATTRIBUTE",
+            Lack::Member => "MemberOf placement constraint unsatisfied.",
+            Lack::Distinct => "DistinctInstance placement constraint unsatisfied.",
+            Lack::Port => "RESOURCE:PORTS",
+            Lack::Gpu => "RESOURCE:GPU",
+            Lack::Memory => "RESOURCE:MEMORY",
+            Lack::Cpu => "RESOURCE:CPU",
         }
     }
 }
@@ -150,13 +178,13 @@ fn allow(constraints: &[Constraint], instance: &Instance) -> bool {
     })
 }
 
-/// The place in `instances` where a task had best be. `others` says how many tasks of its service an instance has, or that
-/// it may not have one more.
+/// The place in `instances` where a task had best be. `others` says how many tasks of its service an instance has, or why it
+/// may not have one more.
 pub fn place(
     instances: &[Instance],
     needs: &Requirements,
     rules: &PlacementRules,
-    others: &dyn Fn(&Instance) -> Result<usize, ()>,
+    others: &dyn Fn(&Instance) -> Result<usize, Lack>,
 ) -> Result<usize, Shortage> {
     let mut fitting: Vec<(usize, &Instance, usize)> = Vec::new();
     let mut nearest: Option<(Lack, &Instance)> = None;
@@ -164,7 +192,7 @@ pub fn place(
         match (lack(instance, needs, rules), others(instance)) {
             (None, Ok(others)) => fitting.push((place, instance, others)),
             (lack, others) => {
-                let lack = lack.or(others.err().map(|()| Lack::Distinct)).unwrap_or(Lack::Distinct);
+                let lack = lack.into_iter().chain(others.err()).min().unwrap_or(Lack::Attribute);
                 nearest = nearest.filter(|(best, _)| *best >= lack).or(Some((lack, instance)));
             }
         }
@@ -180,11 +208,12 @@ pub fn place(
 }
 
 fn lack(instance: &Instance, needs: &Requirements, rules: &PlacementRules) -> Option<Lack> {
-    let allowed = rules.allows(instance) && allow(&needs.constraints, instance);
+    let allowed = rules.allows(instance) && needs.allow(instance);
     let port = needs.ports.iter().any(|port| instance.ports.contains(port));
     [
-        (!allowed, Lack::Attribute),
+        (!allowed, Lack::Member),
         (port, Lack::Port),
+        (instance.gpus < needs.gpus, Lack::Gpu),
         (instance.memory < needs.memory, Lack::Memory),
         (instance.cpu < needs.cpu, Lack::Cpu),
     ]
@@ -217,14 +246,30 @@ fn prefer(fitting: &mut Vec<(usize, &Instance, usize)>, strategy: &Strategy) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::validate::ports::Protocol;
+
+    const MEMBER: &str = "MemberOf placement constraint unsatisfied.";
+
+    fn port(port: u16, protocol: Protocol) -> HostPort {
+        HostPort { protocol, port }
+    }
 
     fn instance(id: &str, zone: &str, cpu: u64, memory: u64) -> Instance {
         let attributes = vec![Attribute { name: "ecs.instance-type".into(), value: Some("t2.micro".into()) }];
-        Instance { id: id.into(), zone: zone.into(), cpu, memory, ports: vec![80], attributes }
+        Instance {
+            id: id.into(),
+            zone: zone.into(),
+            cpu,
+            memory,
+            ports: vec![port(80, Protocol::Tcp)],
+            attributes,
+            gpus: 1,
+            refuses: Vec::new(),
+        }
     }
 
-    fn needs(cpu: u64, memory: u64, ports: &[u16]) -> Requirements {
-        Requirements { cpu, memory, ports: ports.to_vec(), constraints: Vec::new() }
+    fn needs(cpu: u64, memory: u64, ports: &[HostPort]) -> Requirements {
+        Requirements { cpu, memory, ports: ports.to_vec(), ..Requirements::default() }
     }
 
     fn rules(strategies: &[Strategy]) -> PlacementRules {
@@ -239,8 +284,10 @@ mod tests {
         assert_eq!(short.reason(), "RESOURCE:CPU");
         assert!(short.event().ends_with("(container-instance b) has insufficient CPU units available."));
         assert_eq!(placed(needs(1, 2000, &[])).unwrap_err().reason(), "RESOURCE:MEMORY");
-        assert_eq!(placed(needs(1, 1, &[80])).unwrap_err().reason(), "RESOURCE:PORTS");
-        assert_eq!(placed(needs(200, 1, &[81])), Ok(0));
+        let ports = |number, protocol| [port(number, protocol)];
+        assert_eq!(placed(needs(1, 1, &ports(80, Protocol::Tcp))).unwrap_err().reason(), "RESOURCE:PORTS");
+        assert_eq!(placed(needs(200, 1, &ports(81, Protocol::Tcp))), Ok(0));
+        assert_eq!(placed(needs(200, 1, &ports(80, Protocol::Udp))), Ok(0), "another protocol is another port");
     }
 
     #[test]
@@ -271,6 +318,23 @@ mod tests {
         needs.constraints.push(member("attribute:ecs.availability-zone == z2"));
         assert_eq!(place(&instances, &needs, &rules(&[]), &|_| Ok(0)), Ok(1));
         let rules = PlacementRules { constraints: vec![member("attribute:gpu exists")], strategies: Vec::new() };
-        assert_eq!(place(&instances, &needs, &rules, &|_| Ok(0)).unwrap_err().reason(), "ATTRIBUTE");
+        assert_eq!(place(&instances, &needs, &rules, &|_| Ok(0)).unwrap_err().reason(), MEMBER);
+        let shortage = place(&instances, &needs, &PlacementRules::default(), &|_| Err(Lack::Distinct)).unwrap_err();
+        let text = "encountered error \"DistinctInstance placement constraint unsatisfied.\".";
+        assert!(shortage.event().ends_with(&format!("(container-instance b) {text}")), "{}", shortage.event());
+    }
+
+    #[test]
+    fn what_the_owner_does_not_grant_is_an_attribute_and_gpus_are_counted() {
+        let instances = [instance("a", "z1", 900, 900)];
+        let refused = place(&instances, &needs(1, 1, &[]), &rules(&[]), &|_| Err(Lack::Attribute)).unwrap_err();
+        assert_eq!(refused.reason(), "ATTRIBUTE");
+        assert!(refused.event().ends_with("(container-instance a) is missing an attribute required by your task."));
+        let with = |gpus| Requirements { gpus, ..needs(1, 1, &[]) };
+        let short = place(&instances, &with(2), &rules(&[]), &|_| Ok(0)).unwrap_err();
+        assert_eq!(short.reason(), "RESOURCE:GPU");
+        let mut instances = instances;
+        instances[0].take(&with(1));
+        assert!(place(&instances, &with(1), &rules(&[]), &|_| Ok(0)).is_err());
     }
 }

@@ -171,7 +171,10 @@ impl Service {
             (ServiceStatus::Draining | ServiceStatus::Inactive, _) => 0,
             (ServiceStatus::Active, Working::Replica) => self.desired,
             (ServiceStatus::Active, Working::Daemon) => {
-                let allowed = |instance: &&Instance| self.placement.allows(instance);
+                let needs = self.primary().map(|primary| &primary.requirements);
+                let allowed = |instance: &&Instance| {
+                    self.placement.allows(instance) && needs.is_none_or(|needs| needs.allow(instance))
+                };
                 u32::try_from(instances.iter().filter(allowed).count()).unwrap_or(u32::MAX)
             }
         }

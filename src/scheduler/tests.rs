@@ -23,7 +23,8 @@ struct World {
 
 pub(super) fn instance(id: &str, cpu: u64) -> Instance {
     let zone = format!("zone-{id}");
-    Instance { id: id.to_owned(), zone, cpu, memory: 1 << 20, ports: Vec::new(), attributes: Vec::new() }
+    let (ports, attributes, refuses) = (Vec::new(), Vec::new(), Vec::new());
+    Instance { id: id.to_owned(), zone, cpu, memory: 1 << 20, gpus: 0, ports, attributes, refuses }
 }
 
 pub(super) fn service(working: Working, desired: u32) -> Service {

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The layout of the file and of its records; another one is refused, not guessed at.
-const FORMAT: i32 = 2;
+const FORMAT: i32 = 3;
 /// How long a writer waits for another one.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -14,6 +14,8 @@ pub const PORTS: &str = "port/";
 pub const ROOMS: &str = "room/";
 /// The leases of the host's GPUs, by their numbers.
 pub const GPUS: &str = "gpu/";
+/// The first part of the keys of tasks' protections.
+pub const PROTECTIONS: &str = "protection/";
 /// The bridge's block that this root has chosen.
 pub const BRIDGE: &str = "bridge";
 /// The first part of every service's key.
@@ -34,6 +36,11 @@ pub fn lease(address: std::net::Ipv4Addr) -> String {
 /// What a task takes of the host.
 pub fn room(task: &str) -> String {
     format!("{ROOMS}{task}")
+}
+
+/// Until when a task is protected.
+pub fn protection(task: &str) -> String {
+    format!("{PROTECTIONS}{task}")
 }
 
 /// A cluster.
@@ -85,6 +92,13 @@ pub struct Desired {
     pub code: StopCode,
     /// Milliseconds that its containers have at most between the stop signal and SIGKILL; without it their own time.
     pub grace: Option<u64>,
+}
+
+/// Until when the decisions of a service leave one of its tasks alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protection {
+    /// ECS's `expirationDate`, in milliseconds since 1970.
+    pub until: i64,
 }
 
 /// What a task takes of the host as long as anything of it is there.

@@ -36,6 +36,8 @@ pub(super) enum Wish {
     Nothing,
     /// The desired state is to be read again.
     Look,
+    /// One who watched has gone away.
+    Left,
 }
 
 impl Control {
@@ -69,7 +71,12 @@ impl Control {
         self.clients.retain_mut(|client| {
             let mut line = [0; 16];
             match client.stream.read(&mut line) {
-                Ok(0) => false,
+                Ok(0) => {
+                    if client.watches && wish == Wish::Nothing {
+                        wish = Wish::Left;
+                    }
+                    false
+                }
                 Ok(read) if line[..read].starts_with(b"watch") => {
                     client.watches = true;
                     send(client, status)

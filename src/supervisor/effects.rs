@@ -178,9 +178,12 @@ impl Loop<'_> {
         }
     }
 
-    /// Whether somebody wants the task stopped.
+    /// Whether somebody wants the task stopped, and whether somebody holds its service's count.
     pub(super) fn look_at_desired(&mut self) {
         let plan = &self.base.plan;
+        if plan.service.is_some() {
+            self.keep_scheduler();
+        }
         let desired = Store::open(&plan.store).and_then(|store| store.get::<Desired>(&plan.desired_key()));
         match desired {
             Ok(Some(entry)) => {
@@ -205,7 +208,10 @@ impl Loop<'_> {
             }
         }
         self.control.tell(self.task.last_status);
-        self.tell_service();
+        match plan.service {
+            Some(_) => self.tell_service(),
+            None => self.keep_scheduler(),
+        }
         remove_run_directory(self.base)
     }
 }

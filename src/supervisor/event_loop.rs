@@ -206,11 +206,11 @@ impl<'a> Loop<'a> {
             match source {
                 Source::Child => self.reap(),
                 Source::HolderExits => self.hear_holder(),
-                Source::Control => {
-                    if self.control.run(self.told) == Wish::Look {
-                        self.look_at_desired();
-                    }
-                }
+                Source::Control => match self.control.run(self.told) {
+                    Wish::Nothing => {}
+                    Wish::Look => self.look_at_desired(),
+                    Wish::Left => self.look_for_scheduler(),
+                },
                 Source::Worker(place) => self.hear_worker(place),
                 Source::Init(place) => self.lost(place),
                 Source::Log(place) => self.pumps[place].run(time::boot_ms()),

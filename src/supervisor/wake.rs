@@ -7,6 +7,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
@@ -16,11 +17,17 @@ use super::event_loop::Loop;
 use crate::ecs::HealthStatus;
 use crate::lifecycle::{LastStatus, TaskState};
 use crate::plan::{SchedulerPlan, ServiceLink};
+use crate::store::Store;
+use crate::store::records::SERVICES;
 use crate::sys;
 use crate::sys::spawn::OnParentDeath;
+use crate::sys::time;
 
 /// The name that starts the program as the scheduler.
 pub const COMMAND: &str = "schedule";
+
+/// How long a scheduler that has gone away may take to come back by itself, in milliseconds.
+const SOON: u64 = 1000;
 
 /// What of a task its service has to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,4 +88,28 @@ impl Loop<'_> {
             let _ = wake(link, Some(self.base.host_network.as_fd()));
         }
     }
+
+    /// Somebody who watched this task has gone away: that may have been the scheduler. If it died together with its holder, the
+    /// tasks that it watched are those who notice: soon, and not all at the same moment.
+    pub(super) fn look_for_scheduler(&mut self) {
+        if self.base.plan.service.is_some() {
+            let at = time::boot_ms() + SOON + u64::from(std::process::id()) % SOON;
+            self.look_at = Some(self.look_at.map_or(at, |other| other.min(at)));
+        }
+    }
+
+    /// Starts a scheduler if there is none and one is needed. Without it now, somebody else notices later.
+    pub(super) fn keep_scheduler(&self) {
+        let plan = &self.base.plan;
+        let scheduler = plan.scheduler();
+        if !sys::lock::is_held(&scheduler.lock).unwrap_or(true) && is_wanted(&plan.store) {
+            let _ = start(&scheduler, Some(self.base.host_network.as_fd()));
+        }
+    }
+}
+
+/// Whether there is a service that is not over. The word is looked for as it is written; what is started finds out for itself.
+fn is_wanted(store: &Path) -> bool {
+    let services = Store::open(store).and_then(|store| store.list_text(SERVICES)).unwrap_or_default();
+    services.iter().any(|service| service.value.contains(r#""status":"ACTIVE""#) || service.value.contains("DRAINING"))
 }

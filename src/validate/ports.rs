@@ -30,7 +30,7 @@ impl fmt::Display for Protocol {
 }
 
 /// One port of the host, `8080/tcp`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HostPort {
     /// TCP or UDP.
     pub protocol: Protocol,

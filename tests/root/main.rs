@@ -26,6 +26,7 @@ mod network;
 mod network_modes;
 mod order;
 mod overrides;
+mod placement;
 mod process;
 mod pull;
 mod pull_kills;

@@ -16,24 +16,28 @@ use crate::support::root::Root;
 use crate::support::supervised::{copies, exists, processes, strike};
 use crate::support::{definition, eventually};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// Forty seconds are 0.4 s.
-const PACE: [&str; 2] = ["--time-scale", "0.01"];
+pub(super) const PACE: [&str; 2] = ["--time-scale", "0.01"];
 
 /// A root with room for many tasks, and its services, which are deleted at the end.
-struct Host {
-    root: Root,
+pub(super) struct Host {
+    pub(super) root: Root,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let root = Root::with_images(&["probe"]);
         root.configure("[capacity]\ncpu = 100000\nmemory-mib = 100000\n");
         Self { root }
     }
 
-    fn register(&self, family: &str, command: &[&str], more: &Value) -> String {
-        let mut task = definition(&[("web", command)]);
+    pub(super) fn register(&self, family: &str, command: &[&str], more: &Value) -> String {
+        self.register_as(definition(&[("web", command)]), family, more)
+    }
+
+    /// Registers a definition of one container with other members.
+    pub(super) fn register_as(&self, mut task: Value, family: &str, more: &Value) -> String {
         task["family"] = json!(family);
         task["containerDefinitions"][0]["stopTimeout"] = json!(2);
         for (name, value) in more.as_object().into_iter().flatten() {
@@ -43,21 +47,21 @@ impl Host {
         self.root.berth(["register", file.to_str().unwrap()]).ok().trim().to_owned()
     }
 
-    fn service(&self, args: &[&str]) -> Finished {
+    pub(super) fn service(&self, args: &[&str]) -> Finished {
         self.root.berth(["service"].iter().chain(args))
     }
 
-    fn create(&self, count: &str, more: &[&str]) {
+    pub(super) fn create(&self, count: &str, more: &[&str]) {
         let args = ["create", "web", "--task-definition", "web", "--desired-count", count];
         self.service(&[&args, &PACE[..], more].concat()).ok();
     }
 
-    fn describe(&self) -> Value {
+    pub(super) fn describe(&self) -> Value {
         self.service(&["describe", "web"]).json()["services"][0].clone()
     }
 
     /// The tasks of the service that are to run and do, by their ids: their addresses.
-    fn running(&self) -> BTreeMap<String, String> {
+    pub(super) fn running(&self) -> BTreeMap<String, String> {
         let tasks = self.root.list(&[]);
         let wanted = tasks.iter().filter(|task| {
             task["group"] == "service:web" && task["lastStatus"] == "RUNNING" && task["desiredStatus"] == "RUNNING"
@@ -65,25 +69,25 @@ impl Host {
         wanted.map(|task| (id(task), address(task))).collect()
     }
 
-    fn until_running(&self, count: usize) -> BTreeMap<String, String> {
+    pub(super) fn until_running(&self, count: usize) -> BTreeMap<String, String> {
         eventually(PATIENCE, "the count holds", || Some(self.running()).filter(|tasks| tasks.len() == count))
     }
 
-    fn events(&self) -> Vec<String> {
+    pub(super) fn events(&self) -> Vec<String> {
         let events = self.describe()["events"].as_array().unwrap().clone();
         events.iter().map(|event| event["message"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn scheduler(&self) -> Vec<Pid> {
+    pub(super) fn scheduler(&self) -> Vec<Pid> {
         let root = self.root.path().canonicalize().unwrap();
         processes(&["schedule", root.to_str().unwrap()]).into_iter().map(|(pid, _)| pid).collect()
     }
 
-    fn delete(&self) {
+    pub(super) fn delete(&self) {
         self.service(&["delete", "--force", "web"]).ok();
     }
 
-    fn pid(&self, id: &str) -> Pid {
+    pub(super) fn pid(&self, id: &str) -> Pid {
         let text = fs::read(self.root.path().join(format!("run/tasks/{id}/c/web/init.json"))).unwrap();
         let file: Value = serde_json::from_slice(&text).unwrap();
         Pid::from_raw(i32::try_from(file["pid"].as_i64().unwrap()).unwrap())
@@ -100,7 +104,7 @@ fn address(task: &Value) -> String {
     found["value"].as_str().unwrap().to_owned()
 }
 
-fn has(events: &[String], text: &str) -> bool {
+pub(super) fn has(events: &[String], text: &str) -> bool {
     events.iter().any(|event| event.contains(text))
 }
 

@@ -2,7 +2,8 @@
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::super::input::Input;
+use super::super::input::{Input, Json, TaskName};
+use super::super::placement::{Constraint, EarlySuccess, Strategy};
 use crate::ops::TimeScale;
 
 /// `berth register`.
@@ -77,6 +78,8 @@ pub enum Services {
     Deployments(OneService),
     /// Go back to the last deployment that was completed
     Rollback(OneService),
+    /// Keep scale-in and deployments from stopping tasks, for a while
+    Protect(Protect),
     /// Wait until a service is steady: one deployment, all tasks healthy
     Wait(Wait),
 }
@@ -112,9 +115,25 @@ pub struct Rollout {
     /// Give a deployment up when its tasks fail, and with `rollback` go back to the last good one
     #[arg(long, value_name = "off|on|rollback", value_parser = ["off", "on", "rollback"], hide_possible_values = true)]
     pub circuit_breaker: Option<String>,
+    /// For so long a deployment must have been good before it is complete, and can still go back
+    #[arg(long, value_name = "MINUTES")]
+    pub bake_time: Option<i32>,
+    /// A deployment is good when this part of the count is healthy [default: all]; `,deferred` completes it before the old
+    /// tasks are gone
+    #[arg(long, value_name = "PERCENT[,blocking|deferred]")]
+    pub early_success: Option<EarlySuccess>,
     /// For so long ignore the health checks of a new task
     #[arg(long, value_name = "SECONDS")]
     pub health_check_grace_period: Option<i32>,
+    /// Where tasks may be: `distinctInstance`, or `memberOf=EXPRESSION`; may be given several times
+    #[arg(long, value_name = "CONSTRAINT")]
+    pub placement_constraint: Vec<Constraint>,
+    /// Where tasks had best be: `random`, `spread=FIELD`, `binpack=cpu` or `binpack=memory`; the first counts most
+    #[arg(long, value_name = "STRATEGY")]
+    pub placement_strategy: Vec<Strategy>,
+    /// The whole request as ECS takes it; what other options say is in its place
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub json: Option<Json>,
     /// Make all of ECS's clocks so much quicker, from 0.0001 to 1: for tests
     #[arg(long, value_name = "FACTOR")]
     pub time_scale: Option<TimeScale>,
@@ -126,18 +145,25 @@ pub struct Rollout {
     after_help = "The task definition is one that is registered (`berth register FILE`). Its tasks are in all subnets.\n\n\
     Examples:\n  \
     berth service create web --task-definition webserver --desired-count 3\n  \
-    berth service create web --task-definition webserver:7 --desired-count 3 --circuit-breaker rollback"
+    berth service create web --task-definition webserver:7 --desired-count 3 --circuit-breaker rollback\n  \
+    berth service create agent --task-definition agent --scheduling-strategy DAEMON\n  \
+    berth service create web --task-definition web --placement-constraint 'memberOf=attribute:ecs.os-type == linux'\n  \
+    berth service create web --json @create-service.json"
 )]
 pub struct CreateService {
     /// Its cluster
     #[command(flatten)]
     pub within: InCluster,
     /// FAMILY (its latest revision), FAMILY:REVISION or an ARN
-    #[arg(long, value_name = "FAMILY[:REVISION]")]
-    pub task_definition: String,
-    /// How many tasks
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub desired_count: i32,
+    #[arg(long, value_name = "FAMILY[:REVISION]", required_unless_present = "json")]
+    pub task_definition: Option<String>,
+    /// How many tasks [default: 1]
+    #[arg(long, value_name = "N")]
+    pub desired_count: Option<i32>,
+    /// REPLICA is a count; DAEMON is one task on each container instance, for definitions that are not for Fargate
+    #[arg(long, value_name = "REPLICA|DAEMON", value_parser = ["REPLICA", "DAEMON"], ignore_case = true,
+        hide_possible_values = true)]
+    pub scheduling_strategy: Option<String>,
     /// How deployments go.
     #[command(flatten)]
     pub rollout: Rollout,
@@ -212,6 +238,24 @@ pub struct Events {
     /// Go on until the service is gone
     #[arg(short, long)]
     pub follow: bool,
+}
+
+/// `berth service protect`.
+#[derive(Debug, Args)]
+#[command(after_help = "A task that is stopped by its user, or that ends by itself, is not kept.\n\n\
+    Examples:\n  \
+    berth service protect 3f2a --minutes 30\n  \
+    berth service protect 3f2a --off")]
+pub struct Protect {
+    /// For so long
+    #[arg(long, value_name = "MINUTES", default_value_t = 120, value_parser = clap::value_parser!(i64).range(1..=2880))]
+    pub minutes: i64,
+    /// No longer
+    #[arg(long, conflicts_with = "minutes")]
+    pub off: bool,
+    /// Task ids, ARNs, or unique beginnings of ids
+    #[arg(required = true, value_name = "TASK")]
+    pub tasks: Vec<TaskName>,
 }
 
 /// `berth service wait`.

@@ -1,6 +1,6 @@
 //! CreateService.
 
-use super::super::capacity::{requirements, rules};
+use super::super::capacity::{constraints, requirements, rules};
 use super::super::{Engine, OpsError};
 use super::config::{check_network, deployment, invalid, refuse_create, working};
 use super::record::{RevisionRecord, ServiceRecord, digits, letters, now};
@@ -142,14 +142,6 @@ impl Engine {
         let requirements = Requirements { constraints: constraints(definition)?, ..requirements(definition) };
         Ok((Deploy { id, rollout: letters(21), definition: short, requirements }, revision))
     }
-}
-
-/// The constraints of the definition itself.
-fn constraints(definition: &ValidTaskDefinition) -> Result<Vec<crate::scheduler::Constraint>, OpsError> {
-    let Some(given) = &definition.definition().placement_constraints else { return Ok(Vec::new()) };
-    let given = serde_json::from_value::<Vec<crate::ecs::service::PlacementConstraint>>(given.clone());
-    let given = given.map_err(|error| invalid(format!("placementConstraints: {error}")))?;
-    Ok(rules(&given, &[])?.constraints)
 }
 
 /// What tasks run on: as asked for, else what the definition is for.

@@ -1,32 +1,34 @@
-//! The images of a deployment, fetched by a child of the scheduler, so that nobody waits for a registry but the tasks that
-//! need it. What cannot be had becomes a task that did not start, as it is on ECS.
+//! The images of a deployment, and the values of its secrets and environment files that AWS has, fetched by a child of the
+//! scheduler, so that nobody waits for them but the tasks that need them. What cannot be had becomes a task that did not start,
+//! as it is on ECS. Values are for the tasks that are started next, and are handed over in memory.
 
 use super::super::{Engine, OpsError};
 use super::record::{RevisionRecord, ServiceRecord};
 use super::start::digests;
 use crate::scheduler::ServiceStatus;
+use crate::secrets::TaskValues;
 use crate::store::{Commit, Txn};
 
 const ATTEMPTS: usize = 20;
 
 impl Engine {
-    /// Fetches what the tasks of a deployment need; whether it is here now.
-    pub fn fetch_for(&mut self, key: &str, deployment: &str) -> Result<bool, OpsError> {
-        let Some(entry) = self.store.get::<ServiceRecord>(key)? else { return Ok(false) };
+    /// Fetches what the tasks of a deployment need; the values, if all of it is here now.
+    pub fn fetch_for(&mut self, key: &str, deployment: &str) -> Result<Option<TaskValues>, OpsError> {
+        let Some(entry) = self.store.get::<ServiceRecord>(key)? else { return Ok(None) };
         let (definition, options, _) = self.frozen(key, &entry.value, deployment)?;
         let images = self.provide(&definition, &options, &mut |_, _| {})?;
         for _ in 0..ATTEMPTS {
-            let Some(entry) = self.store.get::<ServiceRecord>(key)? else { return Ok(false) };
+            let Some(entry) = self.store.get::<ServiceRecord>(key)? else { return Ok(None) };
             let wanted = entry.value.service.status == ServiceStatus::Active
                 && entry.value.service.deployments.iter().any(|one| one.id == deployment);
             if !wanted {
-                return Ok(false);
+                return Ok(None);
             }
             let (txn, here) = match &images.outcome {
                 Ok(present) => {
                     let (_, _, revision) = self.frozen(key, &entry.value, deployment)?;
                     if !revision.value.pinned.is_empty() {
-                        return Ok(true);
+                        return Ok(Some(images.values));
                     }
                     let pinned = digests(&definition, present);
                     let txn = Txn::default().require_unchanged(&revision.key, revision.revision);
@@ -40,7 +42,7 @@ impl Engine {
                 }
             };
             if self.store.commit(&txn)? == Commit::Done {
-                return Ok(here);
+                return Ok(here.then_some(images.values));
             }
         }
         Err(OpsError::Contention)

@@ -16,3 +16,4 @@ pub use turn::{Fetches, Turn};
 pub use update::{Preview, PreviewStep};
 
 pub(super) use config::{check_network, subnets};
+pub(super) use record::now;

@@ -13,6 +13,7 @@ use crate::lifecycle::{TaskState, Timestamp};
 use crate::plan::TaskPlan;
 use crate::plan::make::{plan, plan_unstarted};
 use crate::plan::volumes::StorageSettings;
+use crate::secrets::TaskValues;
 use crate::store::{Entry, Txn, records};
 use crate::supervisor::launch::{Beginning, Waiting, begin};
 use crate::validate::ValidTaskDefinition;
@@ -38,16 +39,16 @@ pub(super) struct Start {
 pub(super) type Planned = (TaskRecord, Rc<Template>);
 
 impl Engine {
-    /// What tasks of a deployment are made of; `None` if its images are not here, or a registry has to be asked first.
+    /// What tasks of a deployment are made of; `None` if its images are not here, or somebody has to be asked first.
     pub(super) fn template(
         &self,
         key: &str,
         record: &ServiceRecord,
         deployment: &str,
-        asked: bool,
+        fetched: Option<&TaskValues>,
     ) -> Result<Option<Template>, OpsError> {
         let (definition, options, revision) = self.frozen(key, record, deployment)?;
-        let images = self.images_at_hand(&definition, &options, asked)?;
+        let images = self.images_at_hand(&definition, &options, fetched)?;
         Ok(images.map(|images| Template { definition, options, images, revision }))
     }
 

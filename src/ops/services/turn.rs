@@ -2,7 +2,7 @@
 //! by the process that holds the counts; two of them do each other no harm, because a decision is committed only against
 //! the record that it was made from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::super::{Engine, OpsError};
@@ -10,21 +10,22 @@ use super::create::boot_id;
 use super::record::{ServiceRecord, now};
 use super::start::Start;
 use crate::ecs::HealthStatus;
-use crate::lifecycle::{LastStatus, StopCode, TaskState};
+use crate::lifecycle::{LastStatus, StopCode, TaskState, Timestamp};
 use crate::scheduler::{Change, Health, Member, Observed, Outcome, ServiceStatus, reconcile};
+use crate::secrets::TaskValues;
 use crate::store::records::{Desired, SERVICES};
 use crate::store::{Commit, Entry, Txn, records};
 use crate::supervisor::poke;
 
 const ATTEMPTS: usize = 20;
 
-/// Deployments whose images are being fetched, and those whose images have just been, by their numbers.
+/// Deployments whose images and values are being fetched, and those whose have just been, by their numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Fetches {
     /// A child is at it.
     pub running: BTreeSet<String>,
-    /// They were here a moment ago: nobody is asked again.
-    pub done: BTreeSet<String>,
+    /// They were here a moment ago, and values with them: nobody is asked again.
+    pub done: BTreeMap<String, TaskValues>,
 }
 
 /// What comes of a turn.
@@ -68,11 +69,14 @@ impl Engine {
     fn attempt(&mut self, entry: Entry<ServiceRecord>, fetches: &Fetches) -> Result<Option<Turn>, OpsError> {
         let room = self.lock_capacity()?;
         let (key, before) = (entry.key, entry.value);
+        let protections = self.protections()?;
+        let until = |id: &str| protections.get(id).map(|(until, _)| *until).filter(|until| *until > now().wall);
         let mut observed = Vec::new();
         for member in &before.service.tasks {
-            observed.extend(self.observe(&before, member)?);
+            observed.extend(self.observe(&before, member, until(&member.id).is_some())?);
         }
-        let instances = self.instances()?;
+        let definitions: Vec<String> = before.service.deployments.iter().map(|one| one.definition.clone()).collect();
+        let instances = self.instances_for(&definitions)?;
         let mut waiting: BTreeSet<String> = fetches.running.clone();
         let (mut record, outcome, starts) = loop {
             let mut record = before.clone();
@@ -93,6 +97,12 @@ impl Engine {
             if let Change::Stop { task, reason } = change {
                 let desired = Desired { stop: reason.clone(), code: StopCode::ServiceSchedulerInitiated, grace: None };
                 txn = txn.put(format!("{}desired", self.task_key(&before, task)), &desired);
+                // Whoever protects it meanwhile has done so before.
+                let key = records::protection(task);
+                txn = match protections.get(task) {
+                    Some((_, revision)) => txn.require_unchanged(key, *revision),
+                    None => txn.require_absent(key),
+                };
             }
         }
         let mut begun = self.begin_supervisors(&starts);
@@ -100,8 +110,9 @@ impl Engine {
         if planned.len() != starts.len() {
             begun.clear(); // they stand in the order of all
         }
+        let unprotected = record.service.tasks.iter().filter_map(|member| until(&member.id)).min();
         let turn = Turn {
-            wake: outcome.wake,
+            wake: outcome.wake.into_iter().chain(unprotected.map(since_boot)).min(),
             fetch: waiting.difference(&fetches.running).cloned().collect(),
             tasks: record.service.tasks.iter().map(|member| self.listens(member)).collect(),
             over: record.service.status == ServiceStatus::Inactive,
@@ -141,7 +152,7 @@ impl Engine {
     }
 
     /// A task as it is; `None` if its record is gone.
-    fn observe(&self, record: &ServiceRecord, member: &Member) -> Result<Option<Observed>, OpsError> {
+    fn observe(&self, record: &ServiceRecord, member: &Member, protected: bool) -> Result<Option<Observed>, OpsError> {
         let key = self.task_key(record, &member.id);
         let Some(state) = self.store.get::<TaskState>(&format!("{key}status"))? else { return Ok(None) };
         let state = state.value;
@@ -154,7 +165,7 @@ impl Engine {
             ran: state.times.started_at.is_some(),
             failed: state.stop.as_ref().is_some_and(|stop| own_end(stop.code)),
             health: health(&state),
-            protected: false,
+            protected,
         }))
     }
 
@@ -175,7 +186,7 @@ impl Engine {
                 continue;
             }
             if !known.iter().any(|(id, _)| id == deployment) {
-                match self.template(key, record, deployment, fetches.done.contains(deployment))? {
+                match self.template(key, record, deployment, fetches.done.get(deployment))? {
                     Some(template) => known.push((deployment.clone(), std::rc::Rc::new(template))),
                     None => {
                         lacking.insert(deployment.clone());
@@ -188,6 +199,12 @@ impl Engine {
         }
         Ok(if lacking.is_empty() { Ok(starts) } else { Err(lacking) })
     }
+}
+
+/// A time of the wall clock in milliseconds since boot; it does not lie in the past.
+fn since_boot(at: Timestamp) -> u64 {
+    let now = now();
+    now.boot + u64::try_from(at.0 - now.wall.0).unwrap_or_default() + 1
 }
 
 /// What the health checks of a task say, of its essential containers that have one.

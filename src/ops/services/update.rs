@@ -78,7 +78,8 @@ impl Engine {
         let updated = self.updated(&entry.value, request)?;
         let (old, new) = (&entry.value.service, updated.record.service);
         let name = |service: &Service| service.primary().map(|one| one.definition.clone()).unwrap_or_default();
-        let instances = self.instances()?;
+        let definitions: Vec<String> = new.deployments.iter().map(|one| one.definition.clone()).collect();
+        let instances = self.instances_for(&definitions)?;
         let (definitions, desired) = ((name(old), name(&new)), (old.desired, new.desired));
         let (steps, blocked) = rehearse(new, &instances, now());
         Ok(Preview {
@@ -249,6 +250,6 @@ fn as_healthy(member: &Member) -> Observed {
         ran: true,
         failed: false,
         health: Health::Healthy,
-        protected: false,
+        protected: member.protected,
     }
 }

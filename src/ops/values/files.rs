@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
-use super::super::config::Source;
+use super::super::config::{EnvironmentFileSettings, Source};
 use super::error::{FileError, Unavailable};
 use super::source::Sources;
 use crate::aws::AwsError;
@@ -54,6 +54,12 @@ impl<'a> Files<'a> {
         let text = String::from_utf8(bytes).map_err(|_| FileError::NotText)?;
         if text.contains('\0') { Err(FileError::NotText) } else { Ok(text) }
     }
+}
+
+/// Whether S3 is asked for a file.
+pub(super) fn is_at_s3(settings: &EnvironmentFileSettings, arn: &str) -> bool {
+    let bucket = arn.parse::<ObjectArn>().map(|object| object.bucket);
+    settings.source == Source::Aws && bucket.is_ok_and(|bucket| !settings.buckets.contains_key(&bucket))
 }
 
 /// Where an object is below the directory of its bucket, and nowhere else.

@@ -16,6 +16,7 @@ pub(super) use self::error::Unavailable;
 use self::files::Files;
 pub(super) use self::source::Sources;
 use super::Engine;
+use super::config::Source;
 use crate::ecs::container_definition::Secret;
 use crate::ecs::value_from::ValueFrom;
 use crate::ecs::{ContainerDefinition, TaskDefinition};
@@ -29,6 +30,17 @@ impl Engine {
     /// Resolves everything that a definition names. Secrets come first, and all of them before any file.
     pub(super) fn values(&self, task: &TaskDefinition) -> Result<TaskValues, Unavailable> {
         values(&Sources::new(&self.layout, &self.config), task)
+    }
+
+    /// Whether AWS is asked for some of it: whoever must not wait leaves that to another process.
+    pub(super) fn asks_aws(&self, task: &TaskDefinition) -> bool {
+        let containers = &task.container_definitions;
+        let mut files = containers.iter().flat_map(|container| container.environment_files.iter().flatten());
+        let secrets = containers.iter().any(|one| {
+            one.secrets.as_ref().is_some_and(|secrets| !secrets.is_empty()) || log_secrets(one).next().is_some()
+        });
+        (secrets && self.config.secrets.source == Source::Aws)
+            || files.any(|file| files::is_at_s3(&self.config.environment_files, &file.value))
     }
 }
 
