@@ -4,9 +4,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build fixtures demo demo-image test smoke-guest test-guest lint bench bench-launch bench-pull bench-services install clean help
+.PHONY: build fixtures demo demo-image test smoke-guest test-guest test-package lint bench bench-launch bench-pull bench-services documents deb install clean help
 
 PREFIX ?= /usr/local
+UNITDIR ?= /etc/systemd/system
+UNITS := berth.service berth.socket berth-resume.service berth@.service
+CARGO_DEB := 3.8.0
 BUILT := target/x86_64-unknown-linux-gnu/release/berth
 BERTH := target/release/berth
 
@@ -60,6 +63,11 @@ test-guest: build fixtures ## the second suite on the reference host, a virtual 
 	$(call packages,qemu-system-x86 mmdebstrap e2fsprogs)
 	@vagrant/root-suite
 
+test-package: deb ## the package on the reference host: its units, an upgrade, a reset of the machine
+	$(call root)
+	$(call packages,qemu-system-x86 mmdebstrap e2fsprogs)
+	@vagrant/package
+
 lint: ## formatting and clippy, warnings are errors
 	$(call packages,gcc libc6-dev pkg-config libseccomp-dev)
 	cargo fmt --all --check
@@ -84,12 +92,31 @@ bench-services: build ## how soon a killed task is replaced, a hundred tasks, an
 	@rootfs-fixtures/make probe
 	cargo run --quiet --release --locked --package bench --bin services
 
-install: build ## to $(DESTDIR)$(PREFIX): bin/berth, and completions for bash, zsh and fish
+documents: build
+	@mkdir -p target/dist/completions target/dist/man && rm -f target/dist/man/*
+	@$(BERTH) man target/dist/man
+	@$(BERTH) completions bash >target/dist/completions/berth.bash
+	@$(BERTH) completions zsh >target/dist/completions/_berth
+	@$(BERTH) completions fish >target/dist/completions/berth.fish
+
+deb: documents ## target/debian/berth_VERSION_ARCHITECTURE.deb: the program, units, manual pages, completions, configuration
+	$(call packages,dpkg-dev xz-utils)
+	@cargo deb --version >/dev/null 2>&1 || { echo "installing cargo-deb $(CARGO_DEB) by cargo"; \
+	    cargo install --quiet --locked cargo-deb --version $(CARGO_DEB); }
+	@cargo deb --quiet --no-build --no-strip --output target/debian/
+	@ls -l target/debian/*.deb
+
+install: documents ## to $(DESTDIR)$(PREFIX): the program, manual pages, completions; units that run it, and /etc/berth/config.toml
 	install -D -m 755 $(BERTH) $(DESTDIR)$(PREFIX)/bin/berth
-	@mkdir -p $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/site-functions fish/vendor_completions.d)
-	$(BERTH) completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/berth
-	$(BERTH) completions zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_berth
-	$(BERTH) completions fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/berth.fish
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 target/dist/man/*.1
+	install -D -m 644 target/dist/completions/berth.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/berth
+	install -D -m 644 target/dist/completions/_berth $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_berth
+	install -D -m 644 target/dist/completions/berth.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/berth.fish
+	@for unit in $(UNITS); do \
+	    install -d $(DESTDIR)$(UNITDIR) && sed 's|/usr/bin/berth|$(PREFIX)/bin/berth|' dist/$$unit >$(DESTDIR)$(UNITDIR)/$$unit; \
+	done
+	install -D -m 644 dist/modules-load.conf $(DESTDIR)/usr/lib/modules-load.d/berth.conf
+	@[ -e $(DESTDIR)/etc/berth/config.toml ] || install -D -m 644 dist/config.toml $(DESTDIR)/etc/berth/config.toml
 
 clean: ## everything that was built; tasks and their state are not touched
 	cargo clean

@@ -8,16 +8,18 @@ use clap_complete::Shell;
 
 pub use self::check::{Fields, Lint};
 pub use self::ecs::{Actions, Ecs, kebab};
+pub use self::follow::{Logs, Look, Why};
 pub use self::image::{Image, Import, Login, Prune, Pull, Save};
 pub use self::secret::{Kind as SecretKind, PutSecret, RemoveSecrets, Secret, SecretTarget};
 pub use self::service::{
     Clusters, CreateService, DeleteService, Events, InCluster, OneService, Protect, Register, Rollout, Services,
     TaskDefinitions, UpdateService, Wait,
 };
-use super::input::{Assignment, Input, Json, Since, TaskName};
+use super::input::{Assignment, Input, Json, TaskName};
 
 mod check;
 mod ecs;
+mod follow;
 mod image;
 mod secret;
 mod service;
@@ -130,6 +132,13 @@ pub enum Command {
     /// Check this host, and say how to mend what it lacks
     #[command(after_help = "Exit codes: 0 tasks can run here, 1 something that tasks need is missing.")]
     Doctor,
+    /// Write the manual pages of all commands into a directory
+    #[command(hide = true)]
+    Man {
+        /// The directory
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+    },
     /// Print a completion script for a shell
     #[command(after_help = "Examples:\n  \
         berth completions bash > /etc/bash_completion.d/berth\n  \
@@ -182,17 +191,6 @@ pub struct Run {
     pub file: Input,
 }
 
-/// How container output looks.
-#[derive(Debug, Args)]
-pub struct Look {
-    /// Put the time before each line
-    #[arg(long)]
-    pub timestamps: bool,
-    /// Print control characters as they are on a terminal too: the container can then recolour, retitle or rewrite it
-    #[arg(long)]
-    pub raw: bool,
-}
-
 /// `berth ps`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -217,81 +215,24 @@ pub struct Tasks {
     pub tasks: Vec<TaskName>,
 }
 
-/// `berth why`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "What ended it, with exit code, signal and memory, the last lines of the containers that it is due to, \
-    and what their last failed health check wrote.\n\n\
-    Examples:\n  \
-    berth why 3f2a\n  \
-    berth why --format json 3f2a | jq '.containers[] | select(.culprit)'"
-)]
-pub struct Why {
-    /// The task's id, ARN, or a unique beginning of its id
-    #[arg(value_name = "TASK")]
-    pub task: TaskName,
-}
-
-/// `berth logs`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "On a terminal, control characters are made visible (\\x1b), so that output of a container cannot change it; \
-    in a pipe every byte passes. Standard error of the containers goes to standard error.\n\n\
-    With --group the local store of awslogs is read: the streams of all tasks, also of removed ones, as far as [log] \
-    retention-days and retention-mib keep them.\n\n\
-    Examples:\n  \
-    berth logs 3f2a\n  \
-    berth logs -f --tail 20 3f2a\n  \
-    berth logs --since 10m -c web 3f2a\n  \
-    berth logs --since 2026-11-21T12:00:00Z --timestamps 3f2a\n  \
-    berth logs --format json 3f2a | jq -r .message\n  \
-    berth logs --group /ecs/web --stream prod/app -f\n  \
-    berth logs --status 3f2a               what was sent, what was dropped, and why"
-)]
-pub struct Logs {
-    /// Go on until the task stops
-    #[arg(short, long)]
-    pub follow: bool,
-    /// At most so many of the last lines, for each container
-    #[arg(short = 'n', long, value_name = "N")]
-    pub tail: Option<u64>,
-    /// Not older than this: 10m, 2h30m, 2026-11-21, 2026-11-21T12:00:00Z (UTC where no offset is given)
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<Since>,
-    /// One container only
-    #[arg(short, long, value_name = "NAME")]
-    pub container: Option<String>,
-    /// How lines look.
-    #[command(flatten)]
-    pub look: Look,
-    /// Streams of this group of awslogs instead of a task
-    #[arg(short, long, value_name = "GROUP", conflicts_with = "container")]
-    pub group: Option<String>,
-    /// Only streams whose names begin so (PREFIX/CONTAINER/TASK)
-    #[arg(long, value_name = "PREFIX", requires = "group")]
-    pub stream: Option<String>,
-    /// What became of the output: lines sent and dropped by each log driver, and why
-    #[arg(long, conflicts_with_all = ["follow", "tail", "since", "group"])]
-    pub status: bool,
-    /// The task's id, ARN, or a unique beginning of its id
-    #[arg(value_name = "TASK", required_unless_present = "group", conflicts_with = "group")]
-    pub task: Option<TaskName>,
-}
-
 /// `berth stop`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Waits until the tasks have stopped, and prints their ids. Containers are stopped in the reverse of their dependsOn order.\n\n\
     Examples:\n  \
     berth stop 3f2a\n  \
-    berth stop --reason \"replaced by a new version\" 3f2a 77c0"
+    berth stop --reason \"replaced by a new version\" 3f2a 77c0\n  \
+    berth stop --started-by nightly"
 )]
 pub struct Stop {
     /// Why, as the task's stoppedReason will say
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// All tasks that were started with this word (`berth run --started-by`); there may be none
+    #[arg(long, value_name = "TEXT", conflicts_with = "tasks")]
+    pub started_by: Option<String>,
     /// Task ids, ARNs, or unique beginnings of ids
-    #[arg(required = true, value_name = "TASK")]
+    #[arg(required_unless_present = "started_by", value_name = "TASK")]
     pub tasks: Vec<TaskName>,
 }
 
@@ -337,7 +278,8 @@ pub struct Exec {
 /// `berth stats`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "CPU is in percent of one CPU. The line (task) is the task as a whole, with the limits of its task size.\n\n\
+    after_help = "CPU is in percent of one CPU. The line (task) is the task as a whole, with the limits of its task size. \
+    WAITS is how much of the last ten seconds some process waited for want of CPU, memory or storage (cgroup v2).\n\n\
     Examples:\n  \
     berth stats\n  \
     berth stats --no-stream 3f2a\n  \

@@ -108,6 +108,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Secret(command) => secret::secret(&engine()?, command, output),
         Command::Lint(args) => definition::lint(&args, output),
         Command::Doctor => doctor::doctor(cli.root.as_deref(), output),
+        Command::Man { directory } => Ok(completions::write_manual(&directory)?),
         Command::Completions { shell } => Ok(completions::write(shell, &mut std::io::stdout())?),
     }
 }

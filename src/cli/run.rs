@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 
 use nix::sys::signalfd::SignalFd;
+use sd_notify::NotifyState;
 
 use super::args::{Format, Run};
 use super::error::Failure;
@@ -57,6 +58,7 @@ pub(super) fn run(
     if args.detach {
         return detached(engine, &record, &interrupts, output);
     }
+    tell_of_start(engine, &record)?;
     let shown = show(engine, &record, args, format, &interrupts);
     if shown.is_err() {
         // The task is this command's: if nobody can see its output any more, it ends too, and nobody waits for that.
@@ -64,6 +66,23 @@ pub(super) fn run(
     }
     shown?;
     ended(&engine.task(&record.plan)?)
+}
+
+/// Tells the service manager, if this command is a unit of it, as soon as the task runs: this thread is busy with its output.
+fn tell_of_start(engine: &Engine, record: &TaskRecord) -> Result<(), Failure> {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return Ok(());
+    }
+    let (mut engine, plan) = (engine.another()?, record.plan.clone());
+    std::thread::spawn(move || {
+        let waited = engine.wait(&plan, LastStatus::Running, None);
+        let started = engine.task(&plan).is_ok_and(|record| record.state.times.started_at.is_some());
+        if waited.is_ok() && started {
+            let text = format!("Task {} is RUNNING", plan.id);
+            let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&text)]);
+        }
+    });
+    Ok(())
 }
 
 /// Shows the task's output to its end; the first interrupt stops the task.

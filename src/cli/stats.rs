@@ -11,7 +11,7 @@ use super::error::Failure;
 use super::output::{self, Output};
 use super::size::{of_limit, percent};
 use super::table::Table;
-use crate::ops::{Engine, LastStatus, StorageUsage, TaskRecord, Usage};
+use crate::ops::{Engine, LastStatus, Pressure, Stall, StorageUsage, TaskRecord, Usage};
 
 /// One line: a container, or a task as a whole.
 #[derive(Debug, Serialize)]
@@ -29,6 +29,22 @@ struct Row {
     /// Of the task's ephemeral storage.
     storage_bytes: Option<u64>,
     storage_limit_bytes: Option<u64>,
+    /// For what part of the last ten seconds some process waited for want of it; cgroup v2 only.
+    pressure_percent: Option<PressureRow>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+struct PressureRow {
+    cpu: f64,
+    memory: f64,
+    io: f64,
+}
+
+impl From<Pressure> for PressureRow {
+    fn from(pressure: Pressure) -> Self {
+        let percent = |stall: Stall| f64::from(stall.recent) / 100.0;
+        Self { cpu: percent(pressure.cpu), memory: percent(pressure.memory), io: percent(pressure.io) }
+    }
 }
 
 /// The time between two readings.
@@ -97,14 +113,17 @@ fn rows(before: &Readings, now: &Readings, time: Duration) -> Vec<Row> {
             oom_kills: usage.oom_kills,
             storage_bytes: storage.map(|storage| storage.used),
             storage_limit_bytes: storage.map(|storage| storage.size),
+            pressure_percent: usage.pressure.map(PressureRow::from),
         })
     };
     now.iter().filter_map(row).collect()
 }
 
 fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new(["TASK", "CONTAINER", "CPU", "MEMORY / LIMIT", "STORAGE / LIMIT", "PIDS"]);
+    let mut table =
+        Table::new(["TASK", "CONTAINER", "CPU", "MEMORY / LIMIT", "STORAGE / LIMIT", "PIDS", "WAITS CPU MEM IO"]);
     for row in rows {
+        let waits = row.pressure_percent.map(|one| format!("{:.0}% {:.0}% {:.0}%", one.cpu, one.memory, one.io));
         table.row([
             &format!("{:.12}", row.task),
             row.container.as_deref().unwrap_or("(task)"),
@@ -112,6 +131,7 @@ fn table(rows: &[Row]) -> Table {
             &of_limit(row.memory_bytes, row.memory_limit_bytes),
             &row.storage_bytes.map(|used| of_limit(used, row.storage_limit_bytes)).unwrap_or_default(),
             &row.pids.to_string(),
+            waits.as_deref().unwrap_or("-"),
         ]);
     }
     table

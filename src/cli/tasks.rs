@@ -109,7 +109,11 @@ pub(super) fn describe(engine: &mut Engine, args: &Tasks, output: Output) -> Res
 
 pub(super) fn stop(engine: &mut Engine, args: &Stop) -> Result<(), Failure> {
     let reason = args.reason.as_deref().unwrap_or(STOPPED_BY_USER);
-    let records = args.tasks.iter().map(|task| engine.find(task.as_str())).collect::<Result<Vec<_>, _>>()?;
+    let mut records = args.tasks.iter().map(|task| engine.find(task.as_str())).collect::<Result<Vec<_>, _>>()?;
+    if args.started_by.is_some() {
+        records = engine.tasks()?;
+        records.retain(|one| one.plan.started_by == args.started_by && one.state.last_status != LastStatus::Stopped);
+    }
     let interrupts = interrupts()?;
     // All are asked first, so that they stop side by side.
     for record in records.iter().filter(|record| record.state.last_status != LastStatus::Stopped) {

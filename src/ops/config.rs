@@ -19,6 +19,8 @@ use crate::plan::Cidr;
 use crate::plan::grants::Grants;
 
 mod aws;
+#[cfg(test)]
+mod documented;
 mod image;
 mod log;
 mod storage;

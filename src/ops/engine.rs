@@ -49,6 +49,13 @@ impl Engine {
         Ok(Self { layout, config, config_file, config_seen, store })
     }
 
+    /// The same root once more, for another thread.
+    pub fn another(&self) -> Result<Self, OpsError> {
+        let (layout, config, config_file) = (self.layout.clone(), self.config.clone(), self.config_file.clone());
+        let store = Store::open(&layout.store())?;
+        Ok(Self { layout, config, config_file, config_seen: self.config_seen, store })
+    }
+
     /// Reads the configuration again if its file is another one now: for those that live long. One that is wrong is not taken;
     /// whoever gives the next command is told.
     pub fn refresh(&mut self) {

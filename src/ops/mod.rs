@@ -76,7 +76,7 @@ pub use crate::logs::{
     Bytes, Line as LogLine, Prefix, Query as LogQuery, Show, Stream as LogStream, Style as LogStyle, Times, Until,
 };
 pub use crate::plan::NetworkPlan;
-pub use crate::runtime::cgroup::Usage;
+pub use crate::runtime::cgroup::{Pressure, Stall, Usage};
 pub use crate::secrets::{Kind as SecretKind, Name as SecretName, Summary as SecretSummary, TaskValues};
 pub use crate::sys::tty;
 pub use crate::validate::fields::rows::{Row as FieldRow, rows as field_rows};

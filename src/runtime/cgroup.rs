@@ -34,7 +34,7 @@ pub use check::CheckGroup;
 pub use error::CgroupError;
 pub use hide::{HideError, hide};
 pub use limits::CpuCap;
-pub use stat::{OomCount, Usage};
+pub use stat::{OomCount, Pressure, Stall, Usage};
 
 use error::{read, write};
 use layout::Layout;

@@ -24,9 +24,8 @@ pub(super) fn checks(layout: &Layout, config: &Path, caller: Caller) -> Vec<Chec
 fn configuration(path: &Path) -> Check {
     let (name, place) = ("configuration", path.display());
     match Config::read(path) {
-        Err(error) => {
-            Check::fail(name, chain(&error)).remedy(format!("mend {place}; man 5 berth.toml says what may stand there"))
-        }
+        Err(error) => Check::fail(name, chain(&error))
+            .remedy(format!("mend {place}: /usr/share/doc/berth/config.toml tells what may stand there")),
         Ok(_) if path.exists() => Check::ok(name, format!("{place} can be read")),
         Ok(_) => Check::ok(name, format!("none: there is no {place}, and the defaults hold")),
     }

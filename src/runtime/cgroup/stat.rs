@@ -36,6 +36,45 @@ pub struct Usage {
     pub pids: u64,
     /// Processes that the kernel killed for want of memory.
     pub oom_kills: u64,
+    /// How much its processes wait; only v2 can say, and only a kernel with PSI.
+    pub pressure: Option<Pressure>,
+}
+
+/// For what part of the time some process waited for want of a resource (Documentation/accounting/psi.rst).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// For a CPU, because others had it or the limit was reached.
+    pub cpu: Stall,
+    /// For memory that had to be freed or read again.
+    pub memory: Stall,
+    /// For storage.
+    pub io: Stall,
+}
+
+/// The line `some` of a pressure file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stall {
+    /// Over the last ten seconds, in hundredths of a percent.
+    pub recent: u32,
+    /// In all, in microseconds.
+    pub total_us: u64,
+}
+
+impl Pressure {
+    /// `None` where the kernel does not count it.
+    fn read(group: &Path) -> Option<Self> {
+        let of = |resource: &str| stall(&read(&group.join(format!("{resource}.pressure"))).ok()?);
+        Some(Self { cpu: of("cpu")?, memory: of("memory")?, io: of("io")? })
+    }
+}
+
+/// Reads `some avg10=0.12 avg60=0.00 avg300=0.00 total=345`.
+fn stall(text: &str) -> Option<Stall> {
+    let line = text.lines().find_map(|line| line.strip_prefix("some "))?;
+    let value = |key: &str| line.split(' ').find_map(|word| word.strip_prefix(key));
+    let (whole, part) = value("avg10=")?.split_once('.')?;
+    let recent = whole.parse::<u32>().ok()?.checked_mul(100)?.checked_add(part.get(..2)?.parse().ok()?)?;
+    Some(Stall { recent, total_us: value("total=")?.parse().ok()? })
 }
 
 impl Cgroups {
@@ -62,6 +101,7 @@ impl Cgroups {
                     memory_limit: Some(stat.get("hierarchical_memory_limit")?).filter(|limit| *limit < 1 << 62),
                     pids: figure(&pids.join(&group).join("pids.current"))?,
                     oom_kills: self.kills(&memory)?,
+                    pressure: None,
                 })
             }
             Layout::V2 { root } => {
@@ -74,6 +114,7 @@ impl Cgroups {
                     memory_limit: limit_v2(&dir, name.and(dir.parent()))?,
                     pids: figure(&dir.join("pids.current"))?,
                     oom_kills: self.kills(&dir)?,
+                    pressure: Pressure::read(&dir),
                 })
             }
         }
@@ -129,6 +170,16 @@ impl<'a> Stat<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pressure_is_read_as_the_kernel_writes_it() {
+        let text =
+            "some avg10=12.05 avg60=0.00 avg300=0.00 total=345\nfull avg10=1.00 avg60=0.00 avg300=0.00 total=6\n";
+        assert_eq!(stall(text), Some(Stall { recent: 1205, total_us: 345 }));
+        for text in ["", "full avg10=0.00 total=1", "some avg10=x total=1", "some avg10=1.00 avg60=0.00"] {
+            assert_eq!(stall(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_key_is_not_taken_for_another_that_begins_like_it() {
