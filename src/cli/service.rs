@@ -145,7 +145,8 @@ pub(super) fn find(engine: &Engine, cluster: Option<&str>, name: &str) -> Result
 fn table(services: &[Service]) -> Table {
     let mut table = Table::new(["SERVICE", "STATUS", "DESIRED", "RUNNING", "PENDING", "DEFINITION", "DEPLOYMENT"]);
     for one in services {
-        let definition = format!("{}:{}", one.task_definition.family, one.task_definition.revision);
+        let definition = one.task_definition.as_ref().map(|arn| format!("{}:{}", arn.family, arn.revision));
+        let definition = definition.unwrap_or_default();
         let primary = one.deployments.first();
         let state = primary.map(|primary| primary.rollout_state.clone()).unwrap_or_default();
         table.row([

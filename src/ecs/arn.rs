@@ -45,6 +45,21 @@ impl Owner {
         ContainerArn { owner: self.clone(), cluster: cluster.to_owned(), task: task.to_owned(), id: id.to_owned() }
     }
 
+    /// The ARN of a container instance; `id` is 32 hexadecimal digits.
+    pub fn container_instance(&self, cluster: &str, id: &str) -> String {
+        format!("{}container-instance/{cluster}/{id}", self.prefix())
+    }
+
+    /// The ARN of a capacity provider.
+    pub fn capacity_provider(&self, name: &str) -> String {
+        format!("{}capacity-provider/{name}", self.prefix())
+    }
+
+    /// The ARN of the attachment of a task; `id` is a UUID.
+    pub fn attachment(&self, id: &str) -> String {
+        format!("{}attachment/{id}", self.prefix())
+    }
+
     fn prefix(&self) -> String {
         format!("arn:aws:ecs:{}:{}:", self.region, self.account)
     }
@@ -189,6 +204,11 @@ impl ServiceArn {
     /// The ARN of one of its service deployments; `id` is 21 characters.
     pub fn deployment(&self, id: &str) -> String {
         format!("{}service-deployment/{}/{}/{id}", self.owner.prefix(), self.cluster, self.name)
+    }
+
+    /// The ARN of one of its task sets; `id` is 19 digits.
+    pub fn task_set(&self, id: &str) -> String {
+        format!("{}task-set/{}/{}/ecs-svc/{id}", self.owner.prefix(), self.cluster, self.name)
     }
 
     /// The service and the id in the ARN of a revision (`service-revision`) or of a service deployment

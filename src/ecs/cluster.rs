@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::arn::ClusterArn;
+use super::capacity_provider::CapacityProviderStrategyItem;
 use super::task::Failure;
 use super::task_definition::Tag;
 
@@ -17,7 +18,7 @@ pub struct CreateClusterRequest {
     pub settings: Option<Vec<ClusterSetting>>,
     pub configuration: Option<Value>,
     pub capacity_providers: Option<Vec<String>>,
-    pub default_capacity_provider_strategy: Option<Vec<Value>>,
+    pub default_capacity_provider_strategy: Option<Vec<CapacityProviderStrategyItem>>,
     pub service_connect_defaults: Option<Value>,
 }
 
@@ -98,7 +99,7 @@ pub struct Cluster {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<Value>,
     pub capacity_providers: Vec<String>,
-    pub default_capacity_provider_strategy: Vec<Value>,
+    pub default_capacity_provider_strategy: Vec<CapacityProviderStrategyItem>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_connect_defaults: Option<Value>,
 }

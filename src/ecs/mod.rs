@@ -4,8 +4,10 @@
 //! get back: therefore members are `Option`, lists included, wherever ECS tells the two apart.
 
 pub mod arn;
+pub mod capacity_provider;
 pub mod cluster;
 pub mod container_definition;
+pub mod container_instance;
 pub mod error;
 pub mod linux;
 pub mod overrides;
@@ -15,6 +17,7 @@ pub mod service_deployment;
 pub mod status;
 pub mod task;
 pub mod task_definition;
+pub mod task_set;
 mod timestamp;
 pub mod value_from;
 pub mod volume;

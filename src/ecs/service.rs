@@ -6,9 +6,11 @@ use serde_json::Value;
 
 use super::Timestamp;
 use super::arn::{ClusterArn, ServiceArn, TaskDefinitionArn};
+use super::capacity_provider::CapacityProviderStrategyItem;
 use super::status::LaunchType;
 use super::task::Failure;
 use super::task_definition::Tag;
+use super::task_set::TaskSet;
 
 /// `networkConfiguration`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,7 +165,7 @@ pub struct CreateServiceRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<Tag>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub capacity_provider_strategy: Option<Value>,
+    pub capacity_provider_strategy: Option<Vec<CapacityProviderStrategyItem>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_balancers: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -174,6 +176,10 @@ pub struct CreateServiceRequest {
     pub volume_configurations: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vpc_lattice_configurations: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway_connectors: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Value>,
 }
 
 /// UpdateService.
@@ -197,12 +203,15 @@ pub struct UpdateServiceRequest {
     pub enable_ecs_managed_tags: Option<bool>,
     pub propagate_tags: Option<String>,
     pub enable_execute_command: Option<bool>,
-    pub capacity_provider_strategy: Option<Value>,
+    pub capacity_provider_strategy: Option<Vec<CapacityProviderStrategyItem>>,
     pub load_balancers: Option<Value>,
     pub service_registries: Option<Value>,
     pub service_connect_configuration: Option<Value>,
     pub volume_configurations: Option<Value>,
     pub vpc_lattice_configurations: Option<Value>,
+    pub gateway_connectors: Option<Value>,
+    pub monitoring: Option<Value>,
+    pub deployment_controller: Option<DeploymentController>,
 }
 
 /// DeleteService.
@@ -242,6 +251,7 @@ pub struct ListServicesRequest {
     pub cluster: Option<String>,
     pub launch_type: Option<LaunchType>,
     pub scheduling_strategy: Option<String>,
+    pub resource_management_type: Option<String>,
     pub max_results: Option<i32>,
     pub next_token: Option<String>,
 }
@@ -279,12 +289,17 @@ pub struct Service {
     pub pending_count: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub launch_type: Option<LaunchType>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capacity_provider_strategy: Vec<CapacityProviderStrategyItem>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform_version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform_family: Option<String>,
-    pub task_definition: TaskDefinitionArn,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_definition: Option<TaskDefinitionArn>,
     pub deployment_configuration: DeploymentConfiguration,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub task_sets: Vec<TaskSet>,
     pub deployments: Vec<Deployment>,
     pub events: Vec<ServiceEvent>,
     pub created_at: Timestamp,
@@ -308,6 +323,7 @@ pub struct Service {
     pub availability_zone_rebalancing: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<String>,
+    pub resource_management_type: String,
 }
 
 /// A deployment of a service.
@@ -324,6 +340,8 @@ pub struct Deployment {
     pub failed_tasks: u32,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capacity_provider_strategy: Vec<CapacityProviderStrategyItem>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub launch_type: Option<LaunchType>,
     #[serde(skip_serializing_if = "Option::is_none")]

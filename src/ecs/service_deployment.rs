@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 use super::arn::{ClusterArn, ServiceArn, TaskDefinitionArn};
+use super::capacity_provider::CapacityProviderStrategyItem;
 use super::service::{DeploymentConfiguration, NetworkConfiguration, RevisionSummary};
 use super::status::LaunchType;
 use super::task::Failure;
@@ -146,6 +147,8 @@ pub struct ServiceRevision {
     pub service_arn: ServiceArn,
     pub cluster_arn: ClusterArn,
     pub task_definition: TaskDefinitionArn,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capacity_provider_strategy: Vec<CapacityProviderStrategyItem>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub launch_type: Option<LaunchType>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,10 +181,30 @@ pub struct StopServiceDeploymentRequest {
     pub stop_type: Option<String>,
 }
 
-/// What StopServiceDeployment answers.
+/// What StopServiceDeployment and ContinueServiceDeployment answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names are ECS's")]
 pub struct StopServiceDeploymentResponse {
     pub service_deployment_arn: String,
+}
+
+/// ListServicesByNamespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct ListServicesByNamespaceRequest {
+    pub namespace: String,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+/// ContinueServiceDeployment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct ContinueServiceDeploymentRequest {
+    pub service_deployment_arn: String,
+    pub hook_id: String,
+    pub action: Option<String>,
 }

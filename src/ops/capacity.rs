@@ -1,6 +1,7 @@
 //! What this host has room for: one container instance, with the host's CPU and memory or what the configuration says, less
 //! what the tasks on it take.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 
@@ -71,7 +72,7 @@ pub(super) fn rules(
 }
 
 impl Engine {
-    /// The instances of a cluster: this host.
+    /// This host as an instance.
     pub(super) fn instances(&self) -> Result<Vec<Instance>, OpsError> {
         let rooms = self.store.list::<Room>(ROOMS)?;
         let taken = |of: fn(&Room) -> u64| rooms.iter().map(|room| of(&room.value)).sum::<u64>();
@@ -95,41 +96,53 @@ impl Engine {
                 attribute("ecs.cpu-architecture", architecture),
             ],
             refuses: Vec::new(),
+            draining: false,
         }])
     }
 
-    /// The same, each with those of some definitions (`FAMILY:REVISION`) that want what its configuration does not grant.
-    pub(super) fn instances_for(&self, definitions: &[String]) -> Result<Vec<Instance>, OpsError> {
+    /// Instances, each with those of some definitions (`FAMILY:REVISION`) that want what its configuration does not grant.
+    pub(super) fn instances_for(
+        &self,
+        mut instances: Vec<Instance>,
+        definitions: &[String],
+    ) -> Result<Vec<Instance>, OpsError> {
         let mut refuses = Vec::new();
         for name in definitions {
             // One that is gone says why when a task of it is to start.
             let Ok((definition, _)) = self.runnable(name, Some(name)) else { continue };
             refuses.extend(grants::missing(definition.definition(), &self.config.instance).map(|_| name.clone()));
         }
-        let mut instances = self.instances()?;
         instances.iter_mut().for_each(|instance| instance.refuses.clone_from(&refuses));
         Ok(instances)
     }
 
-    /// Whether there is room for one more task of a revision.
-    pub(super) fn check_room(&self, definition: &ValidTaskDefinition, options: &RunOptions) -> Result<(), OpsError> {
-        let instances = self.instances()?;
+    /// The instance that has room for one more task of a revision, and is the best one for it.
+    pub(super) fn check_room(
+        &self,
+        definition: &ValidTaskDefinition,
+        options: &RunOptions,
+    ) -> Result<String, OpsError> {
+        let instances = self.instances_for_run(definition, options)?;
         let needs = Requirements { constraints: constraints(definition)?, ..requirements(definition) };
-        let others = match options.placement.is_distinct() {
+        let others = match options.placement.is_distinct() || instances.len() > 1 {
             true => self.alive_in_group(definition.family(), options)?,
-            false => 0,
+            false => BTreeMap::new(),
         };
+        let distinct = options.placement.is_distinct();
         let granted = grants::missing(definition.definition(), &self.config.instance).is_none();
-        let found = place(&instances, &needs, &options.placement, &|_| match others {
-            _ if !granted => Err(Lack::Attribute),
-            0 => Ok(0),
-            _ => Err(Lack::Distinct),
-        });
-        found.map(drop).map_err(|shortage| OpsError::NoRoom { reason: shortage.reason() })
+        let found =
+            place(&instances, &needs, &options.placement, &|one| match others.get(&one.id).copied().unwrap_or(0) {
+                _ if !granted => Err(Lack::Attribute),
+                0 => Ok(0),
+                _ if distinct => Err(Lack::Distinct),
+                others => Ok(others),
+            });
+        let place = found.map_err(|shortage| OpsError::NoRoom { reason: shortage.reason() })?;
+        Ok(instances[place].id.clone())
     }
 
-    /// How many tasks of the group that a task is to be in are to run.
-    fn alive_in_group(&self, family: &str, options: &RunOptions) -> Result<usize, OpsError> {
+    /// How many tasks of the group that a task is to be in are to run, by their instances.
+    fn alive_in_group(&self, family: &str, options: &RunOptions) -> Result<BTreeMap<String, usize>, OpsError> {
         let group_of = |group: Option<&String>, family: &str| {
             group.cloned().unwrap_or_else(|| format!("family:{family}")) // as ECS names those that name none
         };
@@ -140,11 +153,15 @@ impl Engine {
             let stops = one.desired.is_some() || one.state.stop.is_some();
             !stops && one.plan.cluster == cluster && group_of(one.plan.group.as_ref(), &one.plan.family) == group
         });
-        Ok(alive.count())
+        let mut counts = BTreeMap::new();
+        for one in alive {
+            *counts.entry(one.plan.container_instance().unwrap_or_else(|| self.host_id())).or_default() += 1;
+        }
+        Ok(counts)
     }
 
     /// CPU units and MiB of this host that tasks may have.
-    fn capacity(&self) -> Result<(u64, u64), OpsError> {
+    pub(super) fn capacity(&self) -> Result<(u64, u64), OpsError> {
         let cpus = || std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
         let cpu = self.config.capacity.cpu.unwrap_or_else(|| cpus() * 1024);
         let memory = match self.config.capacity.memory_mib {

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::capacity_providers::FARGATE;
 use super::engine::DEFAULT_CLUSTER;
 use super::paging::page;
 use super::{Engine, OpsError};
 use crate::ecs::arn::{ClusterArn, is_name};
+use crate::ecs::capacity_provider::CapacityProviderStrategyItem;
 use crate::ecs::cluster::{
     Cluster, ClusterResponse, CreateClusterRequest, DeleteClusterRequest, DescribeClustersRequest,
     DescribeClustersResponse, ListClustersRequest, ListClustersResponse,
@@ -36,14 +38,8 @@ impl Engine {
             )
             .into());
         }
-        let known = ["FARGATE", "FARGATE_SPOT"];
-        let providers = request.capacity_providers.as_deref().unwrap_or_default();
-        if let Some(other) = providers.iter().find(|one| !known.contains(&one.as_str())) {
-            return Err(EcsError::invalid_parameter(format!(
-                "The specified capacity provider '{other}' was not found."
-            ))
-            .into());
-        }
+        let default = request.default_capacity_provider_strategy.as_deref().unwrap_or_default();
+        self.check_cluster_providers(request.capacity_providers.as_deref().unwrap_or_default(), default)?;
         let key = records::cluster(&self.config.account, &self.config.region, &name);
         for _ in 0..ATTEMPTS {
             let txn = match self.cluster_record(&name)? {
@@ -69,6 +65,14 @@ impl Engine {
         let running = self.tasks()?.into_iter().filter(|record| record.plan.cluster == name);
         if running.into_iter().any(|record| record.state.last_status != LastStatus::Stopped) {
             return Err(in_use(Exception::ClusterContainsTasksException, "Tasks"));
+        }
+        if self.has_registered(&name)? {
+            let code = Exception::ClusterContainsContainerInstancesException;
+            return Err(EcsError::new(
+                code,
+                "The Cluster cannot be deleted while Container Instances are active or draining.",
+            )
+            .into());
         }
         let key = records::cluster(&self.config.account, &self.config.region, &name);
         let created_with = self.cluster_record(&name)?.map(|entry| entry.value.created_with).unwrap_or_default();
@@ -104,14 +108,7 @@ impl Engine {
 
     /// ListClusters: those that are ACTIVE.
     pub fn list_clusters(&self, request: &ListClustersRequest) -> Result<ListClustersResponse, OpsError> {
-        let prefix = records::clusters(&self.config.account, &self.config.region);
-        let all = self.store.list::<ClusterRecord>(&prefix)?;
-        let names = all.iter().filter(|entry| entry.value.active).filter_map(|entry| entry.key.strip_prefix(&prefix));
-        let mut names: Vec<String> = names.map(str::to_owned).collect();
-        if self.cluster_is_active(DEFAULT_CLUSTER)? && !names.iter().any(|name| name == DEFAULT_CLUSTER) {
-            names.push(DEFAULT_CLUSTER.to_owned());
-        }
-        names.sort();
+        let names = self.active_clusters()?;
         let arns: Vec<String> = names.iter().map(|name| self.owner().cluster(name).to_string()).collect();
         let (cluster_arns, next_token) = page(&arns, request.max_results, request.next_token.as_deref(), (100, 100))?;
         Ok(ListClustersResponse { cluster_arns, next_token })
@@ -120,6 +117,31 @@ impl Engine {
     /// Whether tasks may be run in a cluster.
     pub(super) fn cluster_is_active(&self, name: &str) -> Result<bool, OpsError> {
         Ok(self.cluster_record(name)?.map_or(name == DEFAULT_CLUSTER, |entry| entry.value.active))
+    }
+
+    /// The names of all clusters that are ACTIVE.
+    pub(super) fn active_clusters(&self) -> Result<Vec<String>, OpsError> {
+        let prefix = records::clusters(&self.config.account, &self.config.region);
+        let all = self.store.list::<ClusterRecord>(&prefix)?;
+        let active = all.iter().filter(|entry| entry.value.active).filter_map(|entry| entry.key.strip_prefix(&prefix));
+        let mut names: Vec<String> = active.map(str::to_owned).collect();
+        if self.cluster_is_active(DEFAULT_CLUSTER)? && !names.iter().any(|name| name == DEFAULT_CLUSTER) {
+            names.push(DEFAULT_CLUSTER.to_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The capacity providers of a cluster, and its default strategy. One that nobody has made has Fargate's.
+    pub(super) fn cluster_providers(
+        &self,
+        name: &str,
+    ) -> Result<(Vec<String>, Vec<CapacityProviderStrategyItem>), OpsError> {
+        let Some(record) = self.cluster_record(name)? else {
+            return Ok((FARGATE.map(str::to_owned).to_vec(), Vec::new()));
+        };
+        let given = record.value.created_with;
+        Ok((given.capacity_providers.unwrap_or_default(), given.default_capacity_provider_strategy.unwrap_or_default()))
     }
 
     fn cluster_record(&self, name: &str) -> Result<Option<Entry<ClusterRecord>>, OpsError> {
@@ -140,7 +162,7 @@ impl Engine {
             cluster_arn: arn,
             cluster_name: name.to_owned(),
             status: if active { "ACTIVE" } else { "INACTIVE" }.to_owned(),
-            registered_container_instances_count: 0,
+            registered_container_instances_count: self.instance_count(name)?,
             running_tasks_count: count(|status| status == LastStatus::Running),
             pending_tasks_count: count(|status| status < LastStatus::Running),
             active_services_count: u32::try_from(services).unwrap_or(u32::MAX),

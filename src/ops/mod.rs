@@ -3,6 +3,7 @@
 
 pub mod actions;
 mod capacity;
+mod capacity_providers;
 mod clusters;
 pub mod config;
 mod connect;
@@ -19,10 +20,12 @@ mod find;
 mod hidden;
 pub mod host;
 mod images;
+mod instances;
 mod log_groups;
 mod log_status;
 mod login;
 mod logs;
+mod neighbours;
 mod paging;
 mod platform;
 mod protection;
@@ -53,6 +56,7 @@ pub use log_groups::{GroupLogs, ShowLine};
 pub use log_status::{LogStatus, SentStatus};
 pub use login::Registry;
 pub use logs::Followed;
+pub use neighbours::{Neighbour, XmlAnswer, neighbour};
 pub use provide::TaskImages;
 pub use pull::PullError;
 pub use resume::Resumed;

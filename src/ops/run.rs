@@ -339,7 +339,7 @@ fn open_files() -> i64 {
 pub(super) fn leases(txn: Txn, definition: &ValidTaskDefinition, plan: &TaskPlan) -> Txn {
     let lease = Lease { task: plan.id.clone() };
     let needs = requirements(definition);
-    let room = Room { cpu: needs.cpu, memory: needs.memory };
+    let room = Room { cpu: needs.cpu, memory: needs.memory, instance: None };
     let txn = txn.put(records::room(&plan.id), &room);
     plan.leases.iter().fold(txn, |txn, key| txn.require_absent(key).put(key, &lease))
 }

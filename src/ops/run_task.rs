@@ -189,7 +189,7 @@ impl Engine {
         Ok(ListTasksResponse { task_arns, next_token })
     }
 
-    fn task_of(&mut self, cluster: &str, name: &str) -> Result<Option<TaskRecord>, OpsError> {
+    pub(super) fn task_of(&mut self, cluster: &str, name: &str) -> Result<Option<TaskRecord>, OpsError> {
         let id = match name.parse::<TaskArn>() {
             Ok(arn) => arn.id,
             Err(_) => name.rsplit('/').next().unwrap_or(name).to_owned(),

@@ -84,6 +84,11 @@ impl TaskPlan {
         paths
     }
 
+    /// The container instance that it was placed on; `None` where that is the host as a whole.
+    pub fn container_instance(&self) -> Option<String> {
+        None
+    }
+
     /// The key of the record that says what the task should be.
     pub fn desired_key(&self) -> String {
         format!("{}desired", self.key)

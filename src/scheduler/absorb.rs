@@ -1,7 +1,7 @@
 //! Taking in how the tasks are: who runs, who counts as healthy, who has failed and what that means for the deployment.
 
 use super::bounds::{SETTLING, start_delay};
-use super::{Backoff, Gone, Member, Service, Standing};
+use super::{Backoff, Gone, Instance, Member, Service, Standing};
 use crate::lifecycle::{LastStatus, Now};
 
 /// From here on a service is said to be unable to start its tasks.
@@ -59,6 +59,14 @@ pub(super) fn absorb(service: &mut Service, tasks: &[Observed], now: Now) {
     }
 }
 
+/// Which tasks must go elsewhere: those on instances that are DRAINING, or that are gone.
+pub(super) fn evict(service: &mut Service, instances: &[Instance]) {
+    for member in &mut service.tasks {
+        let on = instances.iter().find(|instance| instance.id == member.instance);
+        member.evicted = !member.instance.is_empty() && on.is_none_or(|instance| instance.draining);
+    }
+}
+
 fn look(service: &mut Service, member: &mut Member, seen: &Observed, now: Now) {
     member.protected = seen.protected;
     let before = member.standing;
@@ -111,17 +119,7 @@ fn standing(service: &Service, member: &Member, seen: &Observed, now: Now) -> St
 impl Service {
     /// Adds a task that did not even begin, because its images cannot be had: it fails when it is looked at.
     pub fn add_unstarted(&mut self, id: &str, deployment: &str, now: Now) {
-        self.tasks.push(Member {
-            id: id.to_owned(),
-            deployment: deployment.to_owned(),
-            instance: String::new(),
-            zone: String::new(),
-            started: now.boot,
-            running_since: None,
-            standing: Standing::Pending,
-            protected: false,
-            failed: false,
-        });
+        self.tasks.push(Member::new(id, deployment, "", "", now));
         self.tell_started(&[id.to_owned()], now);
     }
 }

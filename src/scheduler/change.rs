@@ -1,6 +1,6 @@
 //! The beginning of a deployment, after an update or with the service itself.
 
-use super::{Deployment, Requirements, Rollout, RolloutState, RolloutStatus, Service};
+use super::{Deployment, Requirements, Rollout, RolloutState, RolloutStatus, Service, TaskSet};
 use crate::lifecycle::Timestamp;
 
 /// What begins.
@@ -24,7 +24,7 @@ pub fn begin(service: &mut Service, deploy: Deploy, now: Timestamp) {
         (rollout.stopped_at, rollout.finished_at, rollout.updated_at) = (Some(now), Some(now), now);
     }
     service.add_rollout(Rollout {
-        id: deploy.rollout,
+        id: deploy.rollout.clone(),
         revision: deploy.id.clone(),
         sources: service.deployments.iter().map(|one| one.id.clone()).collect(),
         status: RolloutStatus::InProgress,
@@ -36,13 +36,23 @@ pub fn begin(service: &mut Service, deploy: Deploy, now: Timestamp) {
         breaker: (0, 0),
         rollback: None,
     });
-    let reason = format!("ECS deployment ecs-svc/{} in progress.", deploy.id);
-    let deployment = Deployment {
+    service.deployments.insert(0, deployment(deploy, now));
+    service.steady = None;
+}
+
+/// The deployment of a task set: no other one drains, and none is rolled over.
+pub fn add_task_set(service: &mut Service, deploy: Deploy, set: TaskSet, now: Timestamp) {
+    service.deployments.push(deployment(deploy, now));
+    service.task_sets.push(set);
+}
+
+fn deployment(deploy: Deploy, now: Timestamp) -> Deployment {
+    Deployment {
+        reason: format!("ECS deployment ecs-svc/{} in progress.", deploy.id),
         id: deploy.id,
         definition: deploy.definition,
         requirements: deploy.requirements,
         rollout: RolloutState::InProgress,
-        reason,
         created_at: now,
         updated_at: now,
         failed_tasks: 0,
@@ -51,7 +61,5 @@ pub fn begin(service: &mut Service, deploy: Deploy, now: Timestamp) {
         backoff: None,
         good_since: None,
         fetching: false,
-    };
-    service.deployments.insert(0, deployment);
-    service.steady = None;
+    }
 }

@@ -160,7 +160,7 @@ impl Round<'_> {
         }
     }
 
-    /// Tasks of earlier deployments go as far as the floor allows.
+    /// Tasks of earlier deployments, and those that must go elsewhere, go as far as the floor allows.
     fn stop_old(&mut self, primary: &str) {
         let reason = self.scaling(primary);
         let base = self.base();
@@ -170,14 +170,14 @@ impl Round<'_> {
         };
         let mut old: Vec<(String, Standing)> = Vec::new();
         let mut members: Vec<&Member> =
-            self.service.tasks.iter().filter(|member| member.deployment != primary && !member.protected).collect();
+            self.service.tasks.iter().filter(|member| leaves(member, primary) && !member.protected).collect();
         members.sort_by_key(|member| rank(self.service, member));
         for standing in [Standing::Pending, Standing::Young, Standing::Healthy] {
             let of = members.iter().filter(|member| member.standing == standing);
             old.extend(of.map(|member| (member.id.clone(), standing)));
         }
         for (id, standing) in old {
-            let young = self.count(|member| member.standing == Standing::Young && member.deployment != primary);
+            let young = self.count(|member| member.standing == Standing::Young && leaves(member, primary));
             let may_go = match standing {
                 Standing::Pending => self.is_surplus(&id, base.as_deref()),
                 Standing::Young => self.healthy() + young > self.floor(),
@@ -192,6 +192,9 @@ impl Round<'_> {
 
     /// Whether a task that does not run yet is more than the base needs.
     fn is_surplus(&self, id: &str, base: Option<&str>) -> bool {
+        if self.service.tasks.iter().any(|member| member.id == id && member.evicted) {
+            return true;
+        }
         let Some(base) = base.filter(|base| self.deployment_of(id) == Some(base)) else { return true };
         self.count(|member| member.deployment == *base && member.is_good()) > self.base_share(base)
     }
@@ -290,17 +293,7 @@ impl Round<'_> {
         let instance = &mut self.instances[place];
         instance.take(needs);
         let (instance, zone) = (instance.id.clone(), instance.zone.clone());
-        self.service.tasks.push(Member {
-            id: task.clone(),
-            deployment: deployment.to_owned(),
-            instance: instance.clone(),
-            zone,
-            started: self.now.boot,
-            running_since: None,
-            standing: Standing::Pending,
-            protected: false,
-            failed: false,
-        });
+        self.service.tasks.push(Member::new(&task, deployment, &instance, &zone, self.now));
         self.started.push(task.clone());
         self.changes.push(Change::Start { task, deployment: deployment.to_owned(), instance });
     }
@@ -323,5 +316,19 @@ impl Round<'_> {
 
     fn deployment_of(&self, id: &str) -> Option<&str> {
         self.service.tasks.iter().find(|member| member.id == id).map(|member| member.deployment.as_str())
+    }
+}
+
+/// Whether a task is of an earlier deployment, or on an instance that nothing is to be on.
+fn leaves(member: &Member, primary: &str) -> bool {
+    member.deployment != primary || member.evicted
+}
+
+impl Change {
+    /// The task that it is about.
+    pub(super) fn task(&self) -> &str {
+        match self {
+            Self::Stop { task, .. } | Self::Start { task, .. } => task,
+        }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Requirements;
-use crate::lifecycle::Timestamp;
+use crate::lifecycle::{Now, Timestamp};
 
 /// How a deployment fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,9 +96,32 @@ pub struct Member {
     pub protected: bool,
     /// Whether it has counted as a failure already.
     pub failed: bool,
+    /// Whether it must go elsewhere, because nothing is to be on its instance.
+    #[serde(default)]
+    pub evicted: bool,
+    /// The capacity provider that it counts for.
+    #[serde(default)]
+    pub provider: Option<String>,
 }
 
 impl Member {
+    /// A task that is started now.
+    pub(super) fn new(id: &str, deployment: &str, instance: &str, zone: &str, now: Now) -> Self {
+        Self {
+            id: id.to_owned(),
+            deployment: deployment.to_owned(),
+            instance: instance.to_owned(),
+            zone: zone.to_owned(),
+            started: now.boot,
+            running_since: None,
+            standing: Standing::Pending,
+            protected: false,
+            failed: false,
+            evicted: false,
+            provider: None,
+        }
+    }
+
     /// Whether it counts towards the ceiling: RUNNING or on its way there.
     pub fn is_alive(&self) -> bool {
         self.standing != Standing::Ending
@@ -106,6 +129,6 @@ impl Member {
 
     /// Whether it is, or may become, what the service wants.
     pub fn is_good(&self) -> bool {
-        matches!(self.standing, Standing::Pending | Standing::Young | Standing::Healthy)
+        !self.evicted && matches!(self.standing, Standing::Pending | Standing::Young | Standing::Healthy)
     }
 }

@@ -29,6 +29,10 @@ impl Service {
     /// Tells something that happens once.
     pub(super) fn tell(&mut self, text: &str, now: Now) {
         let message = format!("(service {}){text}", self.name);
+        self.keep(message, now);
+    }
+
+    fn keep(&mut self, message: String, now: Now) {
         self.told += 1;
         self.events.insert(0, ServiceEvent { number: self.told, at: now.wall, message });
         self.events.truncate(KEPT);
@@ -60,6 +64,21 @@ impl Service {
     pub(super) fn tell_stopped(&mut self, ids: &[String], now: Now) {
         for ids in ids.chunks(NAMED) {
             self.tell(&format!(" has stopped {} running tasks: {}.", ids.len(), named(ids)), now);
+        }
+    }
+}
+
+impl Service {
+    /// Tells something of one of its task sets.
+    pub(super) fn tell_set(&mut self, set: &str, text: &str, now: Now) {
+        let message = format!("(service {}, taskSet ecs-svc/{set}){text}", self.name);
+        self.keep(message, now);
+    }
+
+    /// Tells that a task set has started, or stopped, tasks.
+    pub(super) fn tell_of_set(&mut self, set: &str, verb: &str, what: &str, ids: &[String], now: Now) {
+        for ids in ids.chunks(NAMED) {
+            self.tell_set(set, &format!(" has {verb} {} {what}: {}.", ids.len(), named(ids)), now);
         }
     }
 }

@@ -1,5 +1,8 @@
-//! The cluster query language of `memberOf` constraints: `attribute:ecs.instance-type =~ t2.* and attribute:disk exists`.
-//! Patterns know literals, `.`, `*`, `^` and `$`; what is not known is refused by name.
+//! The cluster query language of `memberOf` constraints and of filters: `attribute:ecs.instance-type =~ t2.* and
+//! attribute:disk exists`, `runningTasksCount > 1`. Patterns know literals, `.`, `*`, `^` and `$`; what is not known is refused by
+//! name.
+
+mod compare;
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,6 +10,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Instance;
+use super::placement::fact;
+use compare::Comparison;
+
+/// What can be asked of an instance besides its attributes.
+const FACTS: [&str; 6] =
+    ["agentConnected", "agentVersion", "ec2InstanceId", "registeredAt", "runningTasksCount", "task:group"];
 
 /// A condition on instances, kept as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +39,7 @@ enum Test {
     Equals(String),
     In(Vec<String>),
     Matches(String),
+    Compares(Comparison, String),
 }
 
 /// Why an expression is none.
@@ -41,6 +51,11 @@ pub struct ExpressionError {
 }
 
 impl Expression {
+    /// Whether it asks of the tasks that an instance has.
+    pub fn asks_of_tasks(&self) -> bool {
+        ["task:group", "runningTasksCount"].iter().any(|subject| self.text.contains(subject))
+    }
+
     /// Whether an instance is such.
     pub fn holds(&self, instance: &Instance) -> bool {
         self.root.holds(instance)
@@ -54,13 +69,14 @@ impl Node {
             Self::All(nodes) => nodes.iter().all(|node| node.holds(instance)),
             Self::Not(node) => !node.holds(instance),
             Self::Test { subject, test } => {
-                let value = instance.property(subject);
-                match test {
-                    Test::Exists => value.is_some(),
-                    Test::Equals(other) => value == Some(other),
-                    Test::In(others) => value.is_some_and(|value| others.iter().any(|other| other == value)),
-                    Test::Matches(pattern) => value.is_some_and(|value| matches(pattern, value)),
-                }
+                // Of some subjects an instance has several values: that one of them fits is enough.
+                instance.properties(subject).any(|value| match test {
+                    Test::Exists => true,
+                    Test::Equals(other) => value == other,
+                    Test::In(others) => others.iter().any(|other| other == value),
+                    Test::Matches(pattern) => matches(pattern, value),
+                    Test::Compares(comparison, other) => comparison.holds(value, other),
+                })
             }
         }
     }
@@ -185,10 +201,12 @@ fn one(tokens: &mut Vec<String>, depth: usize) -> Result<Node, String> {
 }
 
 fn test(subject: &str, tokens: &mut Vec<String>) -> Result<Node, String> {
-    let name = match (subject.strip_prefix("attribute:"), subject) {
-        (Some(name), _) => name,
-        (None, "ec2InstanceId") => "instanceId",
-        (None, other) => return Err(format!("{other} is no subject that is known: attribute:NAME or ec2InstanceId")),
+    let subject = match (subject.strip_prefix("attribute:"), FACTS.contains(&subject)) {
+        (Some(name), _) => name.to_owned(),
+        (None, true) => fact(subject),
+        (None, false) => {
+            return Err(format!("{subject} is no subject that is known: attribute:NAME, {}", FACTS.join(", ")));
+        }
     };
     let operator = tokens.pop().ok_or("an operator is missing")?;
     let (operator, negated) = match operator.as_str() {
@@ -204,9 +222,12 @@ fn test(subject: &str, tokens: &mut Vec<String>) -> Result<Node, String> {
         "==" | "equals" => Test::Equals(argument()?),
         "=~" | "matches" => Test::Matches(pattern(argument()?)?),
         "in" => Test::In(list(tokens)?),
-        other => return Err(format!("{other} is no operator that is known")),
+        other => match Comparison::named(other) {
+            Some(comparison) => Test::Compares(comparison, argument()?),
+            None => return Err(format!("{other} is no operator that is known")),
+        },
     };
-    let node = Node::Test { subject: name.to_owned(), test };
+    let node = Node::Test { subject, test };
     Ok(if negated { Node::Not(Box::new(node)) } else { node })
 }
 
@@ -245,8 +266,16 @@ mod tests {
             memory: 0,
             gpus: 0,
             ports: Vec::new(),
-            attributes: vec![attribute("ecs.instance-type", "t2.micro"), attribute("stack", "prod")],
+            attributes: vec![
+                attribute("ecs.instance-type", "t2.micro"),
+                attribute("stack", "prod"),
+                Attribute::fact("runningTasksCount", "10".into()),
+                Attribute::fact("registeredAt", "2026-02-18T22:28:28Z".into()),
+                Attribute::fact("task:group", "service:web".into()),
+                Attribute::fact("task:group", "family:db".into()),
+            ],
             refuses: Vec::new(),
+            draining: false,
         };
         text.parse::<Expression>().unwrap_or_else(|error| panic!("{error}")).holds(&instance)
     }
@@ -262,9 +291,19 @@ mod tests {
     }
 
     #[test]
+    fn instances_are_found_by_what_they_do_as_well() {
+        assert!(holds("runningTasksCount > 9 and runningTasksCount <= 10"));
+        assert!(!holds("runningTasksCount < 9"));
+        assert!(holds("registeredAt >= 2026-02-18T22:00:00+00:00") && !holds("registeredAt > 2027-01-01T00:00:00Z"));
+        assert!(holds("task:group == service:web") && holds("task:group == family:db"));
+        assert!(holds("not(task:group == service:api)") && !holds("task:group != family:db"));
+        assert!(holds("!(agentConnected exists)"));
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused_by_name() {
         for (text, word) in [
-            ("task:group == service:web", "task:group"),
+            ("task:family == web", "task:family"),
             ("attribute:a ~~ b", "~~"),
             ("attribute:a =~ t2|t3", "|"),
             ("(attribute:a exists", "not closed"),

@@ -22,11 +22,13 @@ mod placement;
 mod rollout;
 mod service;
 mod settle;
+mod share;
+mod task_sets;
 
 pub use absorb::{Health, Observed};
 pub use bounds::{Bounds, breaker_threshold, start_delay};
 pub use breaker::roll_back;
-pub use change::{Deploy, begin};
+pub use change::{Deploy, add_task_set, begin};
 pub use decide::Change;
 pub use deployment::{Backoff, Deployment, Member, RolloutState, Standing};
 pub use events::ServiceEvent;
@@ -37,6 +39,8 @@ pub use rollout::{Rollback, Rollout, RolloutStatus};
 pub use service::{
     Breaker, Cleanup, DeploymentConfig, EarlySuccess, PlacementRules, Service, ServiceStatus, Threshold, Working,
 };
+pub use share::{Share, distribute, next_provider};
+pub use task_sets::{Controller, Role, TaskSet};
 
 use crate::lifecycle::Now;
 
@@ -61,6 +65,10 @@ pub fn reconcile(
     fresh: &mut dyn FnMut() -> String,
 ) -> Outcome {
     absorb::absorb(service, tasks, now);
+    absorb::evict(service, instances);
+    if service.controller.is_outside() {
+        return task_sets::reconcile(service, instances, now, fresh);
+    }
     breaker::check(service, now);
     settle::progress(service, instances, now);
     let decided = decide::decide(service, instances, now, fresh);

@@ -15,6 +15,26 @@ pub struct Attribute {
     pub value: Option<String>,
 }
 
+/// What begins the names of attributes that only filters and constraints see: no attribute of a user can be named like that.
+const FACT: &str = "fact:";
+
+impl Attribute {
+    /// Something that is so of an instance, and is none of its attributes: `agentConnected`, `task:group`.
+    pub fn fact(name: &str, value: String) -> Self {
+        Self { name: fact(name), value: Some(value) }
+    }
+
+    /// Whether it is such a thing.
+    pub fn is_fact(&self) -> bool {
+        self.name.starts_with(FACT)
+    }
+}
+
+/// The name of such a thing among attributes.
+pub(super) fn fact(name: &str) -> String {
+    format!("{FACT}{name}")
+}
+
 /// A container instance and what is left on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
@@ -32,6 +52,8 @@ pub struct Instance {
     pub ports: Vec<HostPort>,
     /// What it is.
     pub attributes: Vec<Attribute>,
+    /// Whether it is DRAINING: nothing more is placed on it, and what belongs to a service goes elsewhere.
+    pub draining: bool,
     /// Task definitions (`FAMILY:REVISION`) that want something of it which its owner does not grant.
     pub refuses: Vec<String>,
 }
@@ -46,15 +68,19 @@ impl Instance {
     }
 
     /// The value of a property: of `attribute:` fields, and of its zone and its id.
-    pub(super) fn property(&self, name: &str) -> Option<&str> {
-        match name {
-            "ecs.availability-zone" => Some(&self.zone),
-            "host" | "instanceId" => Some(&self.id),
-            _ => {
-                let found = self.attributes.iter().find(|attribute| attribute.name == name);
-                found.map(|attribute| attribute.value.as_deref().unwrap_or_default())
-            }
-        }
+    pub(super) fn property<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        self.properties(name).next()
+    }
+
+    /// All values of a property: there are as many groups of tasks on an instance as there are.
+    pub(super) fn properties<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let own = match name {
+            "ecs.availability-zone" => Some(self.zone.as_str()),
+            "host" | "instanceId" => Some(self.id.as_str()),
+            _ => None,
+        };
+        let named = self.attributes.iter().filter(move |attribute| own.is_none() && attribute.name == name);
+        own.into_iter().chain(named.map(|attribute| attribute.value.as_deref().unwrap_or_default()))
     }
 }
 
@@ -132,7 +158,9 @@ impl Shortage {
     /// ECS's service event, without its first words.
     pub fn event(&self) -> String {
         let start = " was unable to place a task because no container instance met all of its requirements.";
-        let Some(instance) = &self.instance else { return start.to_owned() };
+        let Some(instance) = &self.instance else {
+            return format!("{start} Reason: No Container Instances were found in your cluster.");
+        };
         let what = match self.lacks {
             Lack::Attribute => "is missing an attribute required by your task",
             Lack::Member => "encountered error \"MemberOf placement constraint unsatisfied.\"",
@@ -188,7 +216,7 @@ pub fn place(
 ) -> Result<usize, Shortage> {
     let mut fitting: Vec<(usize, &Instance, usize)> = Vec::new();
     let mut nearest: Option<(Lack, &Instance)> = None;
-    for (place, instance) in instances.iter().enumerate() {
+    for (place, instance) in instances.iter().enumerate().filter(|(_, instance)| !instance.draining) {
         match (lack(instance, needs, rules), others(instance)) {
             (None, Ok(others)) => fitting.push((place, instance, others)),
             (lack, others) => {
@@ -265,6 +293,7 @@ mod tests {
             attributes,
             gpus: 1,
             refuses: Vec::new(),
+            draining: false,
         }
     }
 

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::bounds::scaled;
-use super::{Constraint, Deployment, Gone, Instance, Member, Requirements, Rollout, ServiceEvent, Strategy};
+use super::{
+    Constraint, Controller, Deployment, Gone, Instance, Member, Requirements, Rollout, ServiceEvent, Strategy, TaskSet,
+};
 use crate::lifecycle::Timestamp;
 
 /// ECS's status of a service.
@@ -152,6 +154,12 @@ pub struct Service {
     pub boot_id: String,
     /// When it was created.
     pub created_at: Timestamp,
+    /// Who controls its deployments.
+    #[serde(default)]
+    pub controller: Controller,
+    /// What it is made of where that is not the service itself.
+    #[serde(default)]
+    pub task_sets: Vec<TaskSet>,
 }
 
 impl Service {
@@ -173,7 +181,9 @@ impl Service {
             (ServiceStatus::Active, Working::Daemon) => {
                 let needs = self.primary().map(|primary| &primary.requirements);
                 let allowed = |instance: &&Instance| {
-                    self.placement.allows(instance) && needs.is_none_or(|needs| needs.allow(instance))
+                    !instance.draining
+                        && self.placement.allows(instance)
+                        && needs.is_none_or(|needs| needs.allow(instance))
                 };
                 u32::try_from(instances.iter().filter(allowed).count()).unwrap_or(u32::MAX)
             }

@@ -46,7 +46,9 @@ fn retire(service: &mut Service) {
 }
 
 fn healthy(service: &Service, deployment: &Deployment) -> u32 {
-    let is = |member: &&Member| member.standing == Standing::Healthy && member.deployment == deployment.id;
+    let is = |member: &&Member| {
+        !member.evicted && member.standing == Standing::Healthy && member.deployment == deployment.id
+    };
     u32::try_from(service.tasks.iter().filter(is).count()).unwrap_or(u32::MAX)
 }
 
@@ -92,6 +94,7 @@ fn complete(service: &mut Service, wanted: u32, now: Now) {
 /// One deployment, complete, with as many healthy tasks as wanted and no other ones.
 fn steady(service: &mut Service, wanted: u32, now: Now) {
     let is_steady = service.deployments.len() == 1
+        && service.tasks.iter().all(|member| !member.evicted)
         && service
             .primary()
             .is_some_and(|primary| primary.rollout == RolloutState::Completed && healthy(service, primary) == wanted)

@@ -24,7 +24,7 @@ struct World {
 pub(super) fn instance(id: &str, cpu: u64) -> Instance {
     let zone = format!("zone-{id}");
     let (ports, attributes, refuses) = (Vec::new(), Vec::new(), Vec::new());
-    Instance { id: id.to_owned(), zone, cpu, memory: 1 << 20, gpus: 0, ports, attributes, refuses }
+    Instance { id: id.to_owned(), zone, cpu, memory: 1 << 20, gpus: 0, ports, attributes, refuses, draining: false }
 }
 
 pub(super) fn service(working: Working, desired: u32) -> Service {
@@ -47,6 +47,8 @@ pub(super) fn service(working: Working, desired: u32) -> Service {
         time_scale: bounds::WHOLE,
         boot_id: "boot".to_owned(),
         created_at: Timestamp(0),
+        controller: Controller::Ecs,
+        task_sets: Vec::new(),
     }
 }
 

@@ -53,6 +53,21 @@ pub fn clusters(account: &str, region: &str) -> String {
     format!("cluster/{account}/{region}/")
 }
 
+/// A capacity provider that somebody made.
+pub fn capacity_provider(account: &str, region: &str, name: &str) -> String {
+    format!("{}{name}", capacity_providers(account, region))
+}
+
+/// All of them.
+pub fn capacity_providers(account: &str, region: &str) -> String {
+    format!("capacity-provider/{account}/{region}/")
+}
+
+/// All container instances of a cluster of which something is on record, by their ids.
+pub fn container_instances(account: &str, region: &str, cluster: &str) -> String {
+    format!("container-instance/{account}/{region}/{cluster}/")
+}
+
 /// A service.
 pub fn service(account: &str, region: &str, cluster: &str, name: &str) -> String {
     format!("{}{name}", services(account, region, cluster))
@@ -108,6 +123,9 @@ pub struct Room {
     pub cpu: u64,
     /// MiB of memory.
     pub memory: u64,
+    /// The container instance that it is on, where that is not the host as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
 }
 
 /// Who holds an address.

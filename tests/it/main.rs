@@ -2,8 +2,11 @@
 
 #![cfg(test)]
 
+mod answers;
 mod architecture;
 mod cli;
 mod fields;
 mod net;
 mod refusals;
+#[path = "../support/shapes.rs"]
+mod shapes;

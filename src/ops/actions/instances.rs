@@ -2,24 +2,91 @@
 
 use super::Kind::{Read, Write};
 use super::Scope::Cluster;
-use super::{Action, refuse};
+use super::{Action, refuse, run};
+use crate::ecs::container_instance::{
+    AttributesRequest, ContainerInstanceRequest, DescribeContainerInstancesRequest, DiscoverPollEndpointRequest,
+    ListAttributesRequest, ListContainerInstancesRequest, RegisterContainerInstanceRequest, SubmitStateChangeRequest,
+    UpdateContainerInstancesStateRequest,
+};
+
+const AGENT: &str = "acknowledged: tasks are carried by their supervisors, an agent's word changes nothing";
 
 pub(super) const ROWS: &[Action] = &[
     Action::new("StartTask", Write, Cluster, refuse!("StartTask")).refused("not yet"),
-    Action::new("ListContainerInstances", Read, Cluster, refuse!("ListContainerInstances")).refused("not yet"),
-    Action::new("DescribeContainerInstances", Read, Cluster, refuse!("DescribeContainerInstances")).refused("not yet"),
-    Action::new("UpdateContainerInstancesState", Write, Cluster, refuse!("UpdateContainerInstancesState"))
-        .refused("not yet"),
-    Action::new("RegisterContainerInstance", Write, Cluster, refuse!("RegisterContainerInstance")).refused("not yet"),
-    Action::new("DeregisterContainerInstance", Write, Cluster, refuse!("DeregisterContainerInstance"))
-        .refused("not yet"),
-    Action::new("UpdateContainerAgent", Write, Cluster, refuse!("UpdateContainerAgent")).refused("not yet"),
-    Action::new("PutAttributes", Write, Cluster, refuse!("PutAttributes")).refused("not yet"),
-    Action::new("DeleteAttributes", Write, Cluster, refuse!("DeleteAttributes")).refused("not yet"),
-    Action::new("ListAttributes", Read, Cluster, refuse!("ListAttributes")).refused("not yet"),
-    Action::new("DiscoverPollEndpoint", Read, Cluster, refuse!("DiscoverPollEndpoint")).refused("not yet"),
-    Action::new("SubmitTaskStateChange", Write, Cluster, refuse!("SubmitTaskStateChange")).refused("not yet"),
-    Action::new("SubmitContainerStateChange", Write, Cluster, refuse!("SubmitContainerStateChange")).refused("not yet"),
-    Action::new("SubmitAttachmentStateChanges", Write, Cluster, refuse!("SubmitAttachmentStateChanges"))
-        .refused("not yet"),
+    Action::new(
+        "ListContainerInstances",
+        Read,
+        Cluster,
+        run!(|engine, it: ListContainerInstancesRequest| engine.list_container_instances(&it)),
+    ),
+    Action::new(
+        "DescribeContainerInstances",
+        Read,
+        Cluster,
+        run!(|engine, it: DescribeContainerInstancesRequest| engine.describe_container_instances(&it)),
+    )
+    .but("this host is an instance of every cluster"),
+    Action::new(
+        "UpdateContainerInstancesState",
+        Write,
+        Cluster,
+        run!(|engine, it: UpdateContainerInstancesStateRequest| engine.update_container_instances_state(&it)),
+    ),
+    Action::new(
+        "RegisterContainerInstance",
+        Write,
+        Cluster,
+        run!(|engine, it: RegisterContainerInstanceRequest| engine.register_container_instance(&it)),
+    )
+    .but("a registered instance is a part of this host: its tasks run here"),
+    Action::new(
+        "DeregisterContainerInstance",
+        Write,
+        Cluster,
+        run!(|engine, it: ContainerInstanceRequest| engine.deregister_container_instance(&it)),
+    )
+    .but("this host itself stays"),
+    Action::new(
+        "UpdateContainerAgent",
+        Write,
+        Cluster,
+        run!(|engine, it: ContainerInstanceRequest| engine.update_container_agent(&it)),
+    )
+    .but("there is never an update: the agent is berth"),
+    Action::new("PutAttributes", Write, Cluster, run!(|engine, it: AttributesRequest| engine.put_attributes(&it))),
+    Action::new(
+        "DeleteAttributes",
+        Write,
+        Cluster,
+        run!(|engine, it: AttributesRequest| engine.delete_attributes(&it)),
+    ),
+    Action::new("ListAttributes", Read, Cluster, run!(|engine, it: ListAttributesRequest| engine.list_attributes(&it))),
+    Action::new(
+        "DiscoverPollEndpoint",
+        Read,
+        Cluster,
+        run!(|engine, it: DiscoverPollEndpointRequest| engine.discover_poll_endpoint(&it)),
+    )
+    .refused("there is no endpoint for agents: berth runs the tasks of all instances itself"),
+    Action::new(
+        "SubmitTaskStateChange",
+        Write,
+        Cluster,
+        run!(|engine, it: SubmitStateChangeRequest| engine.submit_state_change(&it)),
+    )
+    .but(AGENT),
+    Action::new(
+        "SubmitContainerStateChange",
+        Write,
+        Cluster,
+        run!(|engine, it: SubmitStateChangeRequest| engine.submit_state_change(&it)),
+    )
+    .but(AGENT),
+    Action::new(
+        "SubmitAttachmentStateChanges",
+        Write,
+        Cluster,
+        run!(|engine, it: SubmitStateChangeRequest| engine.submit_attachment_state_changes(&it)),
+    )
+    .but(AGENT),
 ];

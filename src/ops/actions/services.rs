@@ -2,13 +2,13 @@
 
 use super::Kind::{Read, Write};
 use super::Scope::{Account, Cluster, Named};
-use super::{Action, refuse, run};
+use super::{Action, run};
 use crate::ecs::service::{
     CreateServiceRequest, DeleteServiceRequest, DescribeServicesRequest, ListServicesRequest, UpdateServiceRequest,
 };
 use crate::ecs::service_deployment::{
-    DescribeServiceDeploymentsRequest, DescribeServiceRevisionsRequest, ListServiceDeploymentsRequest,
-    StopServiceDeploymentRequest,
+    ContinueServiceDeploymentRequest, DescribeServiceDeploymentsRequest, DescribeServiceRevisionsRequest,
+    ListServiceDeploymentsRequest, ListServicesByNamespaceRequest, StopServiceDeploymentRequest,
 };
 
 pub(super) const ROWS: &[Action] = &[
@@ -24,7 +24,13 @@ pub(super) const ROWS: &[Action] = &[
         run!(|engine, it: DescribeServicesRequest| engine.describe_services(&it)),
     ),
     Action::new("ListServices", Read, Cluster, run!(|engine, it: ListServicesRequest| engine.list_services(&it))),
-    Action::new("ListServicesByNamespace", Read, Account, refuse!("ListServicesByNamespace")).refused("not yet"),
+    Action::new(
+        "ListServicesByNamespace",
+        Read,
+        Account,
+        run!(|engine, it: ListServicesByNamespaceRequest| engine.list_services_by_namespace(&it)),
+    )
+    .but("empty: services with Service Connect are refused"),
     Action::new(
         "ListServiceDeployments",
         Read,
@@ -50,5 +56,11 @@ pub(super) const ROWS: &[Action] = &[
         run!(|engine, it: StopServiceDeploymentRequest| engine.stop_service_deployment(&it)),
     )
     .partly("stopType ABORT is refused, as ECS does"),
-    Action::new("ContinueServiceDeployment", Write, Named, refuse!("ContinueServiceDeployment")).refused("not yet"),
+    Action::new(
+        "ContinueServiceDeployment",
+        Write,
+        Named,
+        run!(|engine, it: ContinueServiceDeploymentRequest| engine.continue_service_deployment(&it)),
+    )
+    .but("no deployment is ever paused: services with lifecycle hooks are refused"),
 ];

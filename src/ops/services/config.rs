@@ -111,16 +111,14 @@ fn refuse(given: &DeploymentConfiguration) -> Result<(), EcsError> {
 
 /// What is not done yet: asked for in earnest, it is refused by its name.
 pub(super) fn refuse_create(spec: &CreateServiceRequest) -> Result<(), EcsError> {
-    if let Some(controller) = spec.deployment_controller.as_ref().filter(|controller| controller.r#type != "ECS") {
-        return Err(unsupported(&format!("deploymentController {}", controller.r#type)));
-    }
     let members = [
-        (&spec.capacity_provider_strategy, "capacityProviderStrategy"),
         (&spec.load_balancers, "loadBalancers"),
         (&spec.service_registries, "serviceRegistries"),
         (&spec.service_connect_configuration, "serviceConnectConfiguration"),
         (&spec.volume_configurations, "volumeConfigurations"),
         (&spec.vpc_lattice_configurations, "vpcLatticeConfigurations"),
+        (&spec.gateway_connectors, "gatewayConnectors"),
+        (&spec.monitoring, "monitoring"),
     ];
     members.into_iter().try_for_each(|(value, name)| refuse_value(value.as_ref(), name))
 }
@@ -128,17 +126,18 @@ pub(super) fn refuse_create(spec: &CreateServiceRequest) -> Result<(), EcsError>
 /// The same of an update.
 pub(super) fn refuse_update(request: &UpdateServiceRequest) -> Result<(), EcsError> {
     let members = [
-        (&request.capacity_provider_strategy, "capacityProviderStrategy"),
         (&request.load_balancers, "loadBalancers"),
         (&request.service_registries, "serviceRegistries"),
         (&request.service_connect_configuration, "serviceConnectConfiguration"),
         (&request.volume_configurations, "volumeConfigurations"),
         (&request.vpc_lattice_configurations, "vpcLatticeConfigurations"),
+        (&request.gateway_connectors, "gatewayConnectors"),
+        (&request.monitoring, "monitoring"),
     ];
     members.into_iter().try_for_each(|(value, name)| refuse_value(value.as_ref(), name))
 }
 
-fn refuse_value(value: Option<&Value>, name: &str) -> Result<(), EcsError> {
+pub(super) fn refuse_value(value: Option<&Value>, name: &str) -> Result<(), EcsError> {
     let asks = match value {
         None | Some(Value::Null) => false,
         Some(Value::Array(list)) => !list.is_empty(),
@@ -146,6 +145,22 @@ fn refuse_value(value: Option<&Value>, name: &str) -> Result<(), EcsError> {
         Some(_) => true,
     };
     if asks { Err(unsupported(name)) } else { Ok(()) }
+}
+
+/// Words that must be among ECS's.
+pub(super) fn check_words(spec: &CreateServiceRequest) -> Result<(), EcsError> {
+    let members = [
+        ("availabilityZoneRebalancing", &spec.availability_zone_rebalancing, &["ENABLED", "DISABLED"][..]),
+        ("propagateTags", &spec.propagate_tags, &["TASK_DEFINITION", "SERVICE", "NONE"][..]),
+    ];
+    match members.into_iter().find(|(_, given, words)| given.as_deref().is_some_and(|word| !words.contains(&word))) {
+        None => Ok(()),
+        Some((name, given, words)) => Err(invalid(format!(
+            "Invalid {name}: {}, it must be one of {}",
+            given.as_deref().unwrap_or_default(),
+            words.join(", ")
+        ))),
+    }
 }
 
 pub(super) fn unsupported(what: &str) -> EcsError {

@@ -2,13 +2,14 @@
 
 use super::super::capacity::{constraints, requirements, rules};
 use super::super::{Engine, OpsError};
-use super::config::{check_network, deployment, invalid, refuse_create, working};
+use super::config::{check_network, check_words, deployment, invalid, refuse_create, working};
+use super::outside::{check_create, controller};
 use super::record::{RevisionRecord, ServiceRecord, digits, letters, now};
 use crate::ecs::LaunchType;
 use crate::ecs::arn::is_name;
 use crate::ecs::error::EcsError;
 use crate::ecs::service::{CreateServiceRequest, ServiceResponse};
-use crate::scheduler::{Deploy, Requirements, Service, ServiceStatus, Working, begin};
+use crate::scheduler::{Controller, Deploy, Requirements, Service, ServiceStatus, Working, begin};
 use crate::store::{Commit, Entry, Txn, records};
 use crate::sys::pidfd;
 use crate::validate::ValidTaskDefinition;
@@ -31,12 +32,15 @@ impl Engine {
             {
                 return Ok(answer);
             }
-            let (record, revision, id) = self.new_service(&arn, request)?;
-            let txn = match &old {
+            let (record, revision) = self.new_service(&arn, request)?;
+            let mut txn = match &old {
                 Some(old) => Txn::default().require_unchanged(&key, old.revision),
                 None => Txn::default().require_absent(&key),
             };
-            let txn = txn.put(&key, &record).put(records::revision(&key, &id), &revision);
+            txn = txn.put(&key, &record);
+            if let Some((id, revision)) = &revision {
+                txn = txn.put(records::revision(&key, id), revision);
+            }
             if self.store.commit(&txn)? == Commit::Done {
                 self.wake(&key)?;
                 return Ok(ServiceResponse { service: self.service_view(&record) });
@@ -66,13 +70,21 @@ impl Engine {
         &mut self,
         arn: &crate::ecs::arn::ServiceArn,
         request: &CreateServiceRequest,
-    ) -> Result<(ServiceRecord, RevisionRecord, String), OpsError> {
+    ) -> Result<(ServiceRecord, Option<(String, RevisionRecord)>), OpsError> {
         refuse_create(request)?;
+        check_words(request)?;
+        if controller(request)?.is_outside() {
+            return Ok((self.new_outside(arn, request)?, None));
+        }
         let working = working(request)?;
+        let created_with = request;
         let name = request.task_definition.as_deref().unwrap_or_default();
         let (definition, number) = self.runnable(name, None)?;
         check_network(self, &definition, request.network_configuration.as_ref())?;
-        let launch_type = launch_type(request.launch_type, &definition)?;
+        let spread = self.spread(&arn.cluster, request.launch_type, request.capacity_provider_strategy.as_deref())?;
+        let asked = spread.as_ref().map(|spread| spread.launch_type).or(request.launch_type);
+        let launch_type = launch_type(asked, &definition)?;
+        let strategy = spread.map(|spread| spread.items);
         let desired = match (working, request.desired_count) {
             (Working::Daemon, Some(_)) if launch_type != LaunchType::Fargate => {
                 return Err(invalid("The desiredCount cannot be specified with the DAEMON scheduling strategy.").into());
@@ -87,12 +99,59 @@ impl Engine {
                 u32::try_from(count.unwrap_or(0)).map_err(|_| invalid("The desired count must not be negative."))?
             }
         };
-        let now = now();
-        let mut service = Service {
+        let mut service = self.empty_service(arn, request, working)?;
+        service.desired = desired;
+        let request = &CreateServiceRequest { capacity_provider_strategy: strategy, ..request.clone() };
+        let (deploy, revision) = self.deploy(request, &definition, number, launch_type)?;
+        let id = deploy.id.clone();
+        let created_at = service.created_at;
+        begin(&mut service, deploy, created_at);
+        let task_definition = Some(revision.definition.clone());
+        let spec = CreateServiceRequest { task_definition, ..request.clone() };
+        let record = ServiceRecord {
+            arn: arn.clone(),
+            created_with: created_with.clone(),
+            spec,
+            launch_type,
+            service,
+            task_sets: std::collections::BTreeMap::new(),
+        };
+        Ok((record, Some((id, revision))))
+    }
+
+    /// A service with an outside deployment controller: nothing of it runs before it has a task set.
+    fn new_outside(
+        &self,
+        arn: &crate::ecs::arn::ServiceArn,
+        request: &CreateServiceRequest,
+    ) -> Result<ServiceRecord, OpsError> {
+        check_create(request)?;
+        let mut service = self.empty_service(arn, request, working(request)?)?;
+        service.controller = controller(request)?;
+        service.desired = u32::try_from(request.desired_count.unwrap_or(0))
+            .map_err(|_| invalid("The desired count must not be negative."))?;
+        Ok(ServiceRecord {
+            arn: arn.clone(),
+            created_with: request.clone(),
+            spec: request.clone(),
+            launch_type: LaunchType::Fargate,
+            service,
+            task_sets: std::collections::BTreeMap::new(),
+        })
+    }
+
+    /// A service before its first deployment.
+    fn empty_service(
+        &self,
+        arn: &crate::ecs::arn::ServiceArn,
+        request: &CreateServiceRequest,
+        working: Working,
+    ) -> Result<Service, OpsError> {
+        Ok(Service {
             name: arn.name.clone(),
             status: ServiceStatus::Active,
             working,
-            desired,
+            desired: 0,
             config: deployment(request)?,
             grace: grace(request.health_check_grace_period_seconds)?,
             placement: rules(
@@ -109,14 +168,10 @@ impl Engine {
             steady: None,
             time_scale: self.config.time_scale.millionths(),
             boot_id: boot_id()?,
-            created_at: now.wall,
-        };
-        let (deploy, revision) = self.deploy(request, &definition, number, launch_type)?;
-        let id = deploy.id.clone();
-        begin(&mut service, deploy, now.wall);
-        let task_definition = Some(revision.definition.clone());
-        let (created_with, spec) = (request.clone(), CreateServiceRequest { task_definition, ..request.clone() });
-        Ok((ServiceRecord { arn: arn.clone(), created_with, spec, launch_type, service }, revision, id))
+            created_at: now().wall,
+            controller: Controller::Ecs,
+            task_sets: Vec::new(),
+        })
     }
 
     /// A deployment of what is in force: its number, and what it freezes under that.
@@ -134,6 +189,7 @@ impl Engine {
             definition: short.clone(),
             network: spec.network_configuration.clone(),
             launch_type,
+            strategy: spec.capacity_provider_strategy.clone().unwrap_or_default(),
             platform_version: spec.platform_version.clone(),
             images: containers.map(|one| (one.name().to_owned(), one.image().to_owned())).collect(),
             pinned: std::collections::BTreeMap::new(),

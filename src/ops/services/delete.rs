@@ -79,6 +79,10 @@ impl Engine {
     /// ListServices: ten to a page, ACTIVE ones only.
     pub fn list_services(&self, request: &ListServicesRequest) -> Result<ListServicesResponse, OpsError> {
         let cluster = self.cluster_of(request.cluster.as_deref())?;
+        if let Some(other) = request.scheduling_strategy.as_deref().filter(|one| !matches!(*one, "REPLICA" | "DAEMON"))
+        {
+            return Err(invalid(format!("Invalid schedulingStrategy: {other}")).into());
+        }
         let strategy = |working| match working {
             Working::Replica => "REPLICA",
             Working::Daemon => "DAEMON",
@@ -87,7 +91,8 @@ impl Engine {
             .services_of(&cluster)?
             .into_iter()
             .filter(|record| record.service.status == ServiceStatus::Active)
-            .filter(|record| request.launch_type.is_none_or(|launch| launch == record.launch_type))
+            .filter(|record| request.launch_type.is_none_or(|launch| Some(launch) == record.shown_launch_type()))
+            .filter(|_| request.resource_management_type.as_deref().is_none_or(|kind| kind == "CUSTOMER"))
             .filter(|record| {
                 request.scheduling_strategy.as_deref().is_none_or(|asked| asked == strategy(record.service.working))
             })

@@ -9,8 +9,10 @@ use super::super::engine::DEFAULT_CLUSTER;
 use super::super::{Engine, OpsError};
 use crate::ecs::LaunchType;
 use crate::ecs::arn::{Owner, ServiceArn, is_name};
+use crate::ecs::capacity_provider::CapacityProviderStrategyItem;
 use crate::ecs::error::EcsError;
 use crate::ecs::service::{CreateServiceRequest, NetworkConfiguration};
+use crate::ecs::task_set::CreateTaskSetRequest;
 use crate::image::Digest;
 use crate::lifecycle::{Now, Timestamp};
 use crate::plan::ServiceLink;
@@ -31,6 +33,9 @@ pub struct ServiceRecord {
     pub launch_type: LaunchType,
     /// Its count, deployments, tasks and events.
     pub service: Service,
+    /// What its task sets were made with, by their numbers.
+    #[serde(default)]
+    pub task_sets: BTreeMap<String, CreateTaskSetRequest>,
 }
 
 /// What a deployment froze.
@@ -42,6 +47,9 @@ pub(in crate::ops) struct RevisionRecord {
     pub(in crate::ops) network: Option<NetworkConfiguration>,
     /// What its tasks run on.
     pub(in crate::ops) launch_type: LaunchType,
+    /// The capacity providers that they are spread over, where it is not the launch type that decides.
+    #[serde(default)]
+    pub(in crate::ops) strategy: Vec<CapacityProviderStrategyItem>,
     /// Fargate's platform.
     pub(in crate::ops) platform_version: Option<String>,
     /// Container names and images, in the definition's order.
@@ -121,6 +129,11 @@ impl Engine {
     pub(in crate::ops) fn services_of(&self, cluster: &str) -> Result<Vec<ServiceRecord>, OpsError> {
         let prefix = records::services(&self.config.account, &self.config.region, cluster);
         Ok(self.store.list::<ServiceRecord>(&prefix)?.into_iter().map(|entry| entry.value).collect())
+    }
+
+    /// The same for a service that is at hand.
+    pub(in crate::ops) fn wake_service(&self, record: &ServiceRecord) -> Result<(), OpsError> {
+        self.wake(&Self::service_key(&record.arn))
     }
 
     pub(super) fn link(&self, key: &str) -> ServiceLink {

@@ -76,7 +76,7 @@ impl Engine {
             observed.extend(self.observe(&before, member, until(&member.id).is_some())?);
         }
         let definitions: Vec<String> = before.service.deployments.iter().map(|one| one.definition.clone()).collect();
-        let instances = self.instances_for(&definitions)?;
+        let instances = self.instances_for_service(&before, &definitions)?;
         let mut waiting: BTreeSet<String> = fetches.running.clone();
         let (mut record, outcome, starts) = loop {
             let mut record = before.clone();

@@ -4,11 +4,12 @@ use serde::Serialize;
 
 use super::super::capacity::rules;
 use super::super::{Engine, OpsError};
-use super::config::{check_network, deployment, invalid, refuse_update};
-use super::create::grace;
+use super::config::{check_network, check_words, deployment, invalid, refuse_update};
+use super::create::{grace, launch_type};
+use super::outside;
 use super::record::{RevisionRecord, ServiceRecord, now};
 use crate::ecs::error::{EcsError, Exception};
-use crate::ecs::service::{CreateServiceRequest, ServiceResponse, UpdateServiceRequest};
+use crate::ecs::service::{CreateServiceRequest, DeploymentController, ServiceResponse, UpdateServiceRequest};
 use crate::lifecycle::{LastStatus, Now};
 use crate::scheduler::{
     Change, Health, Instance, Member, Observed, RolloutState, Service, ServiceStatus, Standing, Working, begin,
@@ -76,10 +77,11 @@ impl Engine {
     pub fn preview_update(&mut self, request: &UpdateServiceRequest) -> Result<Preview, OpsError> {
         let entry = self.active(request.cluster.as_deref(), &request.service)?;
         let updated = self.updated(&entry.value, request)?;
-        let (old, new) = (&entry.value.service, updated.record.service);
+        let updated_record = updated.record;
+        let (old, new) = (&entry.value.service, updated_record.service.clone());
         let name = |service: &Service| service.primary().map(|one| one.definition.clone()).unwrap_or_default();
         let definitions: Vec<String> = new.deployments.iter().map(|one| one.definition.clone()).collect();
-        let instances = self.instances_for(&definitions)?;
+        let instances = self.instances_for_service(&updated_record, &definitions)?;
         let (definitions, desired) = ((name(old), name(&new)), (old.desired, new.desired));
         let (steps, blocked) = rehearse(new, &instances, now());
         Ok(Preview {
@@ -107,6 +109,15 @@ impl Engine {
     fn updated(&mut self, old: &ServiceRecord, request: &UpdateServiceRequest) -> Result<Updated, OpsError> {
         refuse_update(request)?;
         let spec = merged(&old.spec, request);
+        check_words(&spec)?;
+        let is_other = |given: &DeploymentController| controller_word(&old.spec) != given.r#type;
+        if request.deployment_controller.as_ref().is_some_and(is_other) {
+            return Err(invalid("The deploymentController of a service cannot be changed.").into());
+        }
+        if old.service.controller.is_outside() {
+            let record = outside::updated(old, request)?;
+            return Ok(Updated { record, revision: None, reasons: later(request) });
+        }
         let mut record = ServiceRecord { spec, ..old.clone() };
         let service = &mut record.service;
         match (service.working, request.desired_count) {
@@ -131,6 +142,13 @@ impl Engine {
             None => in_use.clone().unwrap_or_default(),
         };
         let (definition, number) = self.runnable(&name, in_use.as_deref())?;
+        if request.capacity_provider_strategy.is_some() {
+            let given = record.spec.capacity_provider_strategy.as_deref();
+            let spread = self.spread(&record.arn.cluster, None, given)?;
+            let asked = spread.as_ref().map_or(record.launch_type, |spread| spread.launch_type);
+            record.launch_type = launch_type(Some(asked), &definition)?;
+            record.spec.capacity_provider_strategy = spread.map(|spread| spread.items);
+        }
         let changes = in_use != Some(format!("{}:{number}", definition.family()));
         record.spec.task_definition = Some(format!("{}:{number}", definition.family()));
         let reasons = reasons(&old.spec, request, changes);
@@ -153,8 +171,13 @@ impl Engine {
     }
 }
 
+/// The word for who controls the deployments of a service.
+pub(super) fn controller_word(spec: &CreateServiceRequest) -> &str {
+    spec.deployment_controller.as_ref().map_or("ECS", |controller| controller.r#type.as_str())
+}
+
 /// What is in force after an update.
-fn merged(old: &CreateServiceRequest, request: &UpdateServiceRequest) -> CreateServiceRequest {
+pub(super) fn merged(old: &CreateServiceRequest, request: &UpdateServiceRequest) -> CreateServiceRequest {
     let request = request.clone();
     CreateServiceRequest {
         task_definition: request.task_definition.or_else(|| old.task_definition.clone()),
@@ -165,6 +188,9 @@ fn merged(old: &CreateServiceRequest, request: &UpdateServiceRequest) -> CreateS
         health_check_grace_period_seconds: request
             .health_check_grace_period_seconds
             .or(old.health_check_grace_period_seconds),
+        capacity_provider_strategy: request
+            .capacity_provider_strategy
+            .or_else(|| old.capacity_provider_strategy.clone()),
         placement_constraints: request.placement_constraints.or_else(|| old.placement_constraints.clone()),
         placement_strategy: request.placement_strategy.or_else(|| old.placement_strategy.clone()),
         availability_zone_rebalancing: request
@@ -197,6 +223,7 @@ fn later(request: &UpdateServiceRequest) -> Vec<String> {
         (request.desired_count.is_some(), "desiredCount"),
         (request.deployment_configuration.is_some(), "deploymentConfiguration"),
         (request.health_check_grace_period_seconds.is_some(), "healthCheckGracePeriodSeconds"),
+        (request.capacity_provider_strategy.is_some(), "capacityProviderStrategy"),
         (request.placement_constraints.is_some(), "placementConstraints"),
         (request.placement_strategy.is_some(), "placementStrategy"),
         (request.availability_zone_rebalancing.is_some(), "availabilityZoneRebalancing"),

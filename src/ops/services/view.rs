@@ -2,6 +2,7 @@
 
 use super::super::Engine;
 use super::record::{RevisionRecord, ServiceRecord};
+use super::update::controller_word;
 use crate::ecs::arn::TaskDefinitionArn;
 use crate::ecs::service::{
     CircuitBreaker, Deployment, DeploymentConfiguration, DeploymentController, RevisionSummary, Service, ServiceEvent,
@@ -45,8 +46,15 @@ impl ServiceRecord {
         }
     }
 
+    /// Its launch type, where it is not capacity providers or task sets that say what its tasks run on.
+    pub(super) fn shown_launch_type(&self) -> Option<LaunchType> {
+        let strategy = self.spec.capacity_provider_strategy.as_ref().is_some_and(|items| !items.is_empty());
+        Some(self.launch_type).filter(|_| !strategy && !self.service.controller.is_outside())
+    }
+
     pub(super) fn platform(&self) -> (Option<String>, Option<String>) {
         match self.launch_type {
+            LaunchType::Fargate if self.service.controller.is_outside() => (None, None),
             LaunchType::Fargate => {
                 let asked = self.spec.platform_version.clone().filter(|version| version != "LATEST");
                 (asked.or_else(|| Some(PLATFORM_VERSION.to_owned())), Some("Linux".to_owned()))
@@ -76,14 +84,14 @@ impl Engine {
         let (spec, service) = (&record.spec, &record.service);
         let (running_count, pending_count) = counts(service.tasks.iter());
         let (platform_version, platform_family) = record.platform();
-        let deployments: Vec<Deployment> = service
-            .deployments
-            .iter()
-            .enumerate()
-            .map(|(place, one)| self.deployment_view(record, place, one))
-            .collect();
+        let own = if service.controller.is_outside() { &[][..] } else { service.deployments.as_slice() };
+        let deployments: Vec<Deployment> =
+            own.iter().enumerate().map(|(place, one)| self.deployment_view(record, place, one)).collect();
         let definition = service.primary().map(|primary| primary.definition.clone());
-        let definition = definition.or_else(|| spec.task_definition.clone()).unwrap_or_default();
+        let definition = definition.filter(|_| !service.controller.is_outside());
+        let definition = definition.or_else(|| spec.task_definition.clone());
+        let strategy = spec.capacity_provider_strategy.clone().unwrap_or_default();
+        let launch_type = record.shown_launch_type();
         Service {
             service_arn: record.arn.clone(),
             service_name: service.name.clone(),
@@ -94,16 +102,18 @@ impl Engine {
             desired_count: service.desired,
             running_count,
             pending_count,
-            launch_type: Some(record.launch_type),
+            launch_type,
+            capacity_provider_strategy: strategy,
             platform_version,
             platform_family,
-            task_definition: record.definition_arn(&definition),
+            task_definition: definition.map(|definition| record.definition_arn(&definition)),
             deployment_configuration: record.configuration(),
+            task_sets: service.task_sets.iter().map(|set| self.task_set_view(record, set)).collect(),
             deployments,
             events: service.events.iter().map(|event| event_view(record, event)).collect(),
             created_at: time(service.created_at),
             current_service_deployment: service.rollouts.first().map(|one| record.arn.deployment(&one.id)),
-            current_service_revisions: service.deployments.iter().map(|one| record.summary(&one.id)).collect(),
+            current_service_revisions: own.iter().map(|one| record.summary(&one.id)).collect(),
             placement_constraints: spec.placement_constraints.clone().unwrap_or_default(),
             placement_strategy: spec.placement_strategy.clone().unwrap_or_default(),
             network_configuration: spec.network_configuration.clone(),
@@ -112,7 +122,7 @@ impl Engine {
                 Working::Replica => "REPLICA".to_owned(),
                 Working::Daemon => "DAEMON".to_owned(),
             },
-            deployment_controller: DeploymentController { r#type: "ECS".to_owned() },
+            deployment_controller: DeploymentController { r#type: controller_word(spec).to_owned() },
             tags: Vec::new(),
             enable_ecs_managed_tags: spec.enable_ecs_managed_tags.unwrap_or(false),
             propagate_tags: spec.propagate_tags.clone().unwrap_or_else(|| "NONE".to_owned()),
@@ -122,6 +132,7 @@ impl Engine {
                 .clone()
                 .unwrap_or_else(|| "DISABLED".to_owned()),
             role_arn: spec.role.clone(),
+            resource_management_type: "CUSTOMER".to_owned(),
         }
     }
 
@@ -130,6 +141,7 @@ impl Engine {
         let (platform_version, platform_family) = record.platform();
         let key = records::revision(&Self::service_key(&record.arn), &one.id);
         let frozen = self.store.get::<RevisionRecord>(&key).ok().flatten();
+        let strategy = frozen.as_ref().map(|frozen| frozen.value.strategy.clone()).unwrap_or_default();
         let network = frozen.map_or_else(|| record.spec.network_configuration.clone(), |frozen| frozen.value.network);
         Deployment {
             id: format!("ecs-svc/{}", one.id),
@@ -141,7 +153,8 @@ impl Engine {
             failed_tasks: one.failed_tasks,
             created_at: time(one.created_at),
             updated_at: time(one.updated_at),
-            launch_type: Some(record.launch_type),
+            launch_type: Some(record.launch_type).filter(|_| strategy.is_empty()),
+            capacity_provider_strategy: strategy,
             platform_version,
             platform_family,
             network_configuration: network,
