@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build fixtures demo demo-image test smoke-guest test-guest test-package lint bench bench-launch bench-pull bench-services documents deb install clean help
+.PHONY: build fixtures demo demo-image test chaos smoke-guest test-guest test-package lint bench bench-launch bench-pull bench-services documents deb install clean help
 
 PREFIX ?= /usr/local
 UNITDIR ?= /etc/systemd/system
@@ -54,6 +54,11 @@ test: build fixtures ## both suites; the second one needs root
 	@[ "$$(id -u)" != 0 ] || tests/support/venv
 	@.ci/suites
 
+chaos: fixtures ## something goes wrong at every step, TIME= seconds (300), SEED= repeats a run; needs root
+	$(call root)
+	$(call packages,gcc libc6-dev pkg-config libseccomp-dev e2fsprogs)
+	CHAOS_SECONDS=$(or $(TIME),300) CHAOS_SEED=$(or $(SEED),1) cargo test --quiet --locked --features failpoints --test chaos
+
 smoke-guest: build fixtures ## a task from image to clean end in a small virtual machine with cgroup v2; needs no root
 	$(call packages,qemu-system-x86 cpio kmod busybox-static binutils)
 	@vagrant/smoke
@@ -71,7 +76,7 @@ test-package: deb ## the package on the reference host: its units, an upgrade, a
 lint: ## formatting and clippy, warnings are errors
 	$(call packages,gcc libc6-dev pkg-config libseccomp-dev)
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features failpoints -- -D warnings
 
 bench: bench-launch bench-pull bench-services ## berth beside crun, runc, podman, docker and skopeo; N= how many samples of each
 

@@ -24,6 +24,7 @@ use super::settle::{SettleError, settle};
 use super::staging::{LayerRecord, PRIVATE, StagedLayer, Staging};
 use super::store::{ImageStore, StoreError, io_error};
 use crate::sys::beneath::create_beneath;
+use crate::sys::failpoint::{pass, reach};
 
 /// Why what was fetched is not published.
 #[derive(Debug, thiserror::Error)]
@@ -238,6 +239,7 @@ fn put_in_place(
     images: &[Checked<'_>],
 ) -> Result<Option<Vec<Record>>, PublishError> {
     let _lock = store.lock()?;
+    pass("publish: the store is locked");
     let there = |chain: &Digest| {
         layers.iter().any(|(staged, _)| staged == chain) || store.layer(chain).join("layer.json").exists()
     };
@@ -250,11 +252,13 @@ fn put_in_place(
     }
     for (chain, layer) in layers {
         let to = store.layer(chain);
-        layer.publish(&to).map_err(io_error("put in place", &to))?;
+        let place = reach("publish: before a layer is put in place").and_then(|()| layer.publish(&to));
+        place.map_err(io_error("put in place", &to))?;
     }
     for (digest, text) in images.iter().flat_map(|image| [image.manifest, image.config]) {
         let path = store.blob(&digest);
-        write_blob(&path, text).map_err(io_error("write", &path))?;
+        let written = reach("publish: before a document is written").and_then(|()| write_blob(&path, text));
+        written.map_err(io_error("write", &path))?;
     }
     for dir in &dirs {
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("synchronise", dir))?;
@@ -265,7 +269,9 @@ fn put_in_place(
         records.extend(image.records(store)?);
     }
     records.iter().for_each(|record| index.put(record.clone()));
+    pass("publish: before the index is written");
     index.write(store.dir()).map_err(StoreError::from)?;
+    pass("publish: done");
     Ok(Some(records))
 }
 

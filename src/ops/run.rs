@@ -29,6 +29,7 @@ use crate::store::records::{self, GPUS, Lease, Room};
 use crate::store::{Commit, Txn};
 use crate::supervisor::launch::{Beginning, LaunchError, Waiting, begin, launch};
 use crate::sys::capability::{Capabilities, permitted};
+use crate::sys::failpoint::pass;
 use crate::sys::time;
 use crate::validate::{ValidTaskDefinition, overridden};
 
@@ -136,6 +137,7 @@ impl Engine {
     ) -> Result<TaskRecord, OpsError> {
         let waiting = begin(&names.task, Beginning::New);
         let waiting = waiting.map_err(|source| OpsError::Launch { task: names.task.clone(), source })?;
+        pass("run: the supervisor waits");
         let surroundings = self.surroundings(definitions.applied, storage, options)?;
         let room = options.revision.map(|_| self.lock_capacity()).transpose()?;
         if room.is_some() {
@@ -148,6 +150,7 @@ impl Engine {
             let state = state(&plan);
             let leases = leases(Txn::default(), definitions.applied, &plan);
             if let Some(record) = self.commit(definitions.registered, plan, state, &revision, leases)? {
+                pass("run: the task is committed");
                 return self.launch(waiting, record, values);
             }
         }

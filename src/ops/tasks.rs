@@ -209,6 +209,7 @@ impl Engine {
 
     fn want(&mut self, plan: &TaskPlan, txn: &Txn) -> Result<(), OpsError> {
         let _: Commit = self.store.commit(txn)?;
+        crate::sys::failpoint::pass("stop: it is wanted");
         poke(&plan.paths.control()).map_err(|source| OpsError::Control { task: plan.id.clone(), source })
     }
 
@@ -244,6 +245,7 @@ impl Engine {
             return Err(OpsError::NotStopped(plan.id.clone()));
         }
         gone("remove", &plan.paths.state, fs::remove_dir_all(&plan.paths.state))?;
+        crate::sys::failpoint::pass("remove: the files are gone");
         let txn = Txn::default().delete(plan.plan_key()).delete(plan.desired_key()).delete(plan.status_key());
         let txn = txn.delete(records::protection(&plan.id));
         let _: Commit = self.store.commit(&txn)?;

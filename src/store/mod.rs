@@ -201,19 +201,31 @@ impl Store {
                 return Ok(Commit::Conflict);
             }
         }
+        refused("store: before a commit").map_err(fail)?;
         let revision: i64 = db
             .query_row("UPDATE clock SET revision = revision + 1 RETURNING revision", [], |row| row.get(0))
             .map_err(fail)?;
         for write in &txn.writes {
             apply(&db, write, revision).map_err(fail)?;
         }
+        refused("store: written, not committed").map_err(fail)?;
         db.commit().map_err(fail)?;
+        crate::sys::failpoint::pass("store: committed");
         Ok(Commit::Done)
     }
 }
 
 fn flags() -> rusqlite::OpenFlags {
     rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+/// What SQLite says of an error of the system.
+fn refused(point: &str) -> rusqlite::Result<()> {
+    crate::sys::failpoint::reach(point).map_err(|error| {
+        let full = error.raw_os_error() == Some(nix::errno::Errno::ENOSPC as i32);
+        let code = if full { rusqlite::ffi::SQLITE_FULL } else { rusqlite::ffi::SQLITE_IOERR };
+        rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None)
+    })
 }
 
 fn make_parent(path: &Path) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ use crate::lifecycle::{Action, CheckEnd, Checked, ContainerPhase, Event, Exit, O
 use crate::plan::TaskPlan;
 use crate::store::records::Desired;
 use crate::store::{Store, Txn};
+use crate::sys::failpoint::{pass, reach};
 use crate::sys::{pidfd, time};
 use crate::worker::protocol::{Report, Request};
 
@@ -49,9 +50,11 @@ impl Saved {
             return false;
         }
         let txn = Txn::default().put(plan.status_key(), task);
-        match Store::open(&plan.store).and_then(|mut store| store.commit(&txn)) {
-            Ok(_) => *self = Self::at(task.version),
-            Err(_) => self.retry_at = Some(time::boot_ms() + PAUSE),
+        let saved = reach("record: before it is saved").is_ok()
+            && Store::open(&plan.store).and_then(|mut store| store.commit(&txn)).is_ok();
+        match saved {
+            true => *self = Self::at(task.version),
+            false => self.retry_at = Some(time::boot_ms() + PAUSE),
         }
         self.retry_at.is_none()
     }
@@ -60,6 +63,13 @@ impl Saved {
 impl Loop<'_> {
     /// Carries out one action.
     pub(super) fn act(&mut self, action: Action) {
+        pass(match action {
+            Action::Start(_) => "loop: to start",
+            Action::Check(_) => "loop: to check",
+            Action::Signal(..) => "loop: to signal",
+            Action::CleanUp => "loop: to clean up",
+            Action::Finish => "loop: to finish",
+        });
         match action {
             Action::Start(container) => {
                 let run = self.task.containers[container].next_run();

@@ -24,6 +24,7 @@ use crate::lifecycle::{
     Container, ContainerPhase, Event, Exit, LastStatus, Now, Preparation, TaskState, Timestamp, deadline, step,
 };
 use crate::sys::child::{self, Otherwise, Which};
+use crate::sys::failpoint::pass;
 use crate::sys::pidfd;
 use crate::sys::{spawn, time};
 use crate::worker::protocol::Request;
@@ -106,7 +107,9 @@ pub(super) fn run(base: &Base, start: Start, answer: &fs::File, exits: &[Reaped]
             None => return ready(answer).and_then(|()| remove_run_directory(base)),
         },
     };
+    pass("loop: before its answer");
     ready(answer)?;
+    pass("loop: it has answered");
     this.settle();
     while !this.finishing {
         this.round()?;
@@ -188,6 +191,7 @@ impl<'a> Loop<'a> {
                 this.ended(place, exit_of(pid, &this.exits));
             }
         }
+        pass("loop: it has recovered");
         this.happen(Event::Tick);
         this.look_at_desired();
         Ok(this)
@@ -315,10 +319,12 @@ impl<'a> Loop<'a> {
         if matches!(request, Request::Start { .. } | Request::Check { .. }) {
             self.workers.remove(place); // that process has been changed, or stands in a container: it is not used again
         }
+        pass("loop: a worker has answered");
         self.answered(request, report);
     }
 
     fn reap(&mut self) {
+        pass("loop: a child has ended");
         while let Ok(Some(_)) = self.signals.read_signal() {}
         (0..self.live.len()).for_each(|place| self.see_end(place));
         self.workers.iter_mut().for_each(Worker::note_end);

@@ -19,6 +19,7 @@ use crate::logs::StreamFile;
 use crate::plan::{NetworkPlan, TaskPlan};
 use crate::sys;
 use crate::sys::child::{self, Ended, Otherwise, Which};
+use crate::sys::failpoint::{pass, reach};
 use crate::sys::lock::{self, Lock};
 use crate::sys::shared::SharedWords;
 use crate::sys::spawn::Fork;
@@ -93,6 +94,7 @@ enum SetUp {
 /// All that can be done before the task is known: away from the caller's session and directory, into a network namespace.
 fn detach(beginning: Beginning) -> io::Result<()> {
     nix::sys::stat::umask(Mode::from_bits_truncate(0o077));
+    reach("holder: started")?;
     nix::unistd::setsid()?;
     nix::unistd::chdir("/")?;
     // Under memory pressure the supervisor must outlive its containers to record their exit. A root without
@@ -108,7 +110,9 @@ fn detach(beginning: Beginning) -> io::Result<()> {
 /// Makes everything that must outlive a loop.
 fn set_up(plan_fd: OwnedFd, host_network: OwnedFd, beginning: Beginning) -> io::Result<SetUp> {
     let plan: TaskPlan = serde_json::from_slice(&sys::spawn::read_whole(&plan_fd)?)?;
+    reach("holder: it has its plan")?;
     let Some(lock) = lock::take(&plan.paths.lock())? else { return Ok(SetUp::Taken) };
+    reach("holder: it has its lock")?;
     match (&plan.network, beginning) {
         (NetworkPlan::Awsvpc(_), Beginning::New) => {}
         (NetworkPlan::Awsvpc(_), Beginning::Adopted) => rejoin_network(&plan)?,
@@ -116,6 +120,7 @@ fn set_up(plan_fd: OwnedFd, host_network: OwnedFd, beginning: Beginning) -> io::
         (NetworkPlan::PerContainer { .. }, _) => sys::netns::enter(host_network.as_fd())?,
     }
     let logs = (0..plan.containers.len()).map(|place| open_logs(&plan, place)).collect::<io::Result<_>>()?;
+    reach("holder: the logs are open")?;
     let words = SharedWords::new(plan.containers.len())?;
     let program = nix::fcntl::open("/proc/self/exe", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     let base = Base { plan, plan_fd, host_network, program, logs, words };
@@ -185,6 +190,7 @@ fn hold(base: &Base, beginning: Beginning, answer: &fs::File) -> io::Result<()> 
                 std::process::exit(if finished.is_ok() { 0 } else { 1 })
             }
             Ok(Fork::Parent(pid)) => {
+                pass("holder: the loop is forked");
                 start = event_loop::Start::Again;
                 drop(exits_in);
                 let began = sys::time::boot_ms();
@@ -208,6 +214,7 @@ fn wait_for_end(event_loop: Pid, exits_out: &OwnedFd, exits: &mut Vec<Reaped>) -
             Ok(Some(ended)) => {
                 let reaped = Reaped::from(ended);
                 if ended.pid != event_loop {
+                    pass("holder: an orphan has ended");
                     exits.push(reaped);
                     tell(exits_out, reaped);
                 }

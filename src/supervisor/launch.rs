@@ -11,6 +11,7 @@ use nix::sys::stat::Mode;
 
 use crate::plan::TaskPlan;
 use crate::sys;
+use crate::sys::failpoint::{pass, reach};
 use crate::sys::spawn::OnParentDeath;
 
 /// The name that starts the program as a supervisor.
@@ -115,9 +116,11 @@ impl Waiting {
 
     /// The first byte of the answer. The holder keeps the pipe open, so that there is no end to wait for.
     fn exchange(&mut self, plan: &TaskPlan) -> io::Result<Option<u8>> {
+        reach("launch: before the plan is handed over")?;
         self.plan.write_all(&serde_json::to_vec(plan)?)?;
         // One that has ended already is told by the missing answer.
         let _ = self.go.write_all(b"g");
+        pass("launch: it may go");
         let mut byte = [0];
         Ok((self.answer.read(&mut byte)? == 1).then_some(byte[0]))
     }

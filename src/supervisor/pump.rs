@@ -23,6 +23,7 @@ use super::holder::LogPipes;
 use crate::logging::Delivery;
 use crate::logs::{LogFile, Stream, encode};
 use crate::plan::{ContainerPaths, LogPlan};
+use crate::sys::failpoint::{pass, reach};
 
 /// The most that one batch carries: a pipe's default capacity.
 const BATCH: usize = 64 << 10;
@@ -172,7 +173,9 @@ impl<'a> Pump<'a> {
                 file.rotate().map_err(io::Error::other)?;
                 self.word.store(pack(file.len(), stream, Stored::No), Ordering::Release);
             }
+            reach("log: before it is written")?;
             file.append(&records).map_err(io::Error::other)?;
+            pass("log: written");
         }
         self.publish(stream, Stored::Yes);
         self.empty_stage();

@@ -5,6 +5,7 @@ pub mod beneath;
 pub mod bpf;
 pub mod capability;
 pub mod child;
+pub mod failpoint;
 pub mod landlock;
 pub mod lock;
 pub mod loop_device;

@@ -26,15 +26,20 @@ pub fn spawn(program: BorrowedFd, args: &[&str], fds: &[BorrowedFd], death: OnPa
     let args: Vec<CString> = args.iter().map(|arg| CString::new(*arg)).collect::<Result<_, _>>()?;
     let mut argv: Vec<*const libc::c_char> = args.iter().map(|arg| arg.as_ptr()).collect();
     argv.push(std::ptr::null());
+    let variables = variables();
+    let mut environment: Vec<*const libc::c_char> = variables.iter().map(|variable| variable.as_ptr()).collect();
+    environment.push(std::ptr::null());
     assert!(fds.len() <= MOST, "at most {MOST} descriptors");
     let fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let (report, child_report) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     let parent = nix::unistd::getpid();
+    super::failpoint::reach("spawn")?;
     // SAFETY: the child calls nothing but async-signal-safe functions on memory prepared above, then execs or exits.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
-            let error = become_program(program.as_raw_fd(), &argv, &fds, child_report.as_raw_fd(), death, parent);
+            let error =
+                become_program(program.as_raw_fd(), &argv, &environment, &fds, child_report.as_raw_fd(), death, parent);
             exit_child(child_report.as_raw_fd(), error)
         }
         pid => {
@@ -52,6 +57,14 @@ pub fn spawn(program: BorrowedFd, args: &[&str], fds: &[BorrowedFd], death: OnPa
     }
 }
 
+/// The environment of a new process: none, but for tests of this program's own failures.
+fn variables() -> Vec<CString> {
+    #[cfg(feature = "failpoints")]
+    return super::failpoint::environment().into_iter().collect();
+    #[cfg(not(feature = "failpoints"))]
+    Vec::new()
+}
+
 /// The most descriptors that a new process can be given.
 const MOST: usize = 16;
 /// Above every descriptor that the child is to have: parking room while they are put in their places.
@@ -61,13 +74,13 @@ const PARKING: RawFd = MOST as RawFd;
 fn become_program(
     program: RawFd,
     argv: &[*const libc::c_char],
+    environment: &[*const libc::c_char],
     fds: &[RawFd],
     report: RawFd,
     death: OnParentDeath,
     parent: Pid,
 ) -> i32 {
-    let environment: [*const libc::c_char; 1] = [std::ptr::null()];
-    // SAFETY: plain system calls on numbers, and on the NULL-terminated argv that the caller keeps alive.
+    // SAFETY: plain system calls on numbers, and on the NULL-terminated lists that the caller keeps alive.
     unsafe {
         if death == OnParentDeath::Die {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
@@ -130,6 +143,7 @@ pub enum Fork {
 
 /// Forks a single-threaded process: the new one goes on with a copy of everything.
 pub fn fork() -> io::Result<Fork> {
+    super::failpoint::reach("fork")?;
     // SAFETY: the caller has one thread, so that no lock can be held by a thread that the child does not have.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),

@@ -15,27 +15,33 @@ use crate::net;
 use crate::runtime::storage;
 use crate::store::records::{GPUS, LEASES, Lease, PORTS, room};
 use crate::store::{Commit, Store, Txn};
+use crate::sys::failpoint::{pass, reach};
 
 impl Worker {
     /// Removes everything that was made for the task but its record, its logs and its lock. Its link ends with its network
     /// namespace, which ends with its last process.
     pub(super) fn clean_up(&self) -> Report {
         let mut failures: Vec<Report> = Vec::new();
+        pass("clean-up: asked");
         if let Err(errors) = self.cgroups.remove_task(&self.plan.cgroup) {
             failures.extend(errors.iter().map(|error| failed("ContainerRuntimeError", error)));
         }
+        pass("clean-up: the groups are gone");
         if let Err(error) = self.network_down() {
             failures.push(failed("ContainerNetworkingError", error.as_ref()));
         }
         let paths = &self.plan.paths;
+        pass("clean-up: the network is down");
         let storage = storage::remove(&self.plan).into_iter();
         failures.extend(storage.map(|(path, error)| failed(&removing(&path), &error)));
+        pass("clean-up: the storage is gone");
         for directory in [paths.run.join("c"), paths.disk_mount(), paths.libcontainer()] {
             if let Err(error) = remove(&directory) {
                 failures.push(failed(&removing(&directory), &error));
             }
         }
         self.prune_streams();
+        pass("clean-up: done");
         failures.into_iter().next().unwrap_or(Report::CleanedUp)
     }
 
@@ -55,11 +61,13 @@ impl Worker {
     /// lease is released under the lock too: of two tasks that end at once, the second one must see that it is the last.
     fn network_down(&self) -> Result<(), Box<dyn Error>> {
         let _lock = network_lock(&self.plan.network_lock, FlockArg::LockExclusive)?;
+        reach("clean-up: the network's lock is held")?;
         let mut store = Store::open(&self.plan.store)?;
         let (own, others): (Vec<_>, Vec<_>) =
             store.list::<Lease>(LEASES)?.into_iter().partition(|lease| lease.value.task == self.plan.id);
         let others = if !others.is_empty() { net::Others::Remain } else { net::Others::None };
         let down = net::down(&self.plan.network, &self.plan.root_network, self.host_network.as_fd(), others);
+        reach("clean-up: before the leases are released")?;
         down.map_err(|errors| errors.into_iter().next().expect("a failure has a cause"))?;
         let ports = match self.plan.network.host_ports().is_empty() {
             true => Vec::new(),

@@ -16,6 +16,7 @@ use crate::runtime::cgroup::CpuCap;
 use crate::runtime::storage::Disks;
 use crate::runtime::{bundle, cgroup, container, nodes};
 use crate::secrets::{ValuesError, complete};
+use crate::sys::failpoint::{pass, reach};
 use crate::sys::{passing, pidfd};
 
 /// Processes of berth's own that a container needs beside itself.
@@ -30,6 +31,7 @@ impl Worker {
     /// Starts the container at a place of the plan. What an earlier attempt or run left is killed and removed first, but for
     /// the writable layer.
     pub(super) fn start(&self, place: usize, run: u32) -> Report {
+        pass("start: asked");
         let plan = match self.completed(place) {
             Ok(plan) => plan,
             Err(error) => return failed("ResourceInitializationError", &error),
@@ -70,13 +72,17 @@ impl Worker {
         let paths = self.plan.container_paths(place);
         let Companions { pause, carrier } = companions;
         let libcontainer = self.plan.paths.libcontainer();
+        reach("start: companions are there")?;
         self.cgroups.kill_container(&self.plan.cgroup, &plan.name)?;
+        reach("start: the earlier run is killed")?;
         // Nobody may take the process of an earlier run for this one's.
         absent(fs::remove_file(paths.state_file()))?;
         container::remove(plan, &paths, &libcontainer)?;
+        reach("start: the earlier run is removed")?;
         let nodes = nodes::of_host(&plan.isolation)?;
         let rules = nodes::rules(&plan.isolation, &nodes);
         self.cgroups.create_container(&self.plan.cgroup, &plan.name, &plan.limits, &rules)?;
+        reach("start: the group is made")?;
         let cap = self.cgroups.cpu_cap(&self.plan.cgroup)?;
         let oom_kills = match run {
             0 => 0, // the group is new
@@ -84,18 +90,25 @@ impl Worker {
         };
         // By a thread that has to have ended before what follows, and before the group takes loop devices away.
         let disks = Disks::open(&self.plan, place, self.opened_disk()?)?;
+        reach("start: the disks are open")?;
         // From here on everything that this process makes is in the container's group, and in a mount namespace where
         // libcontainer finds no group to write.
         self.cgroups.join(&self.plan.cgroup, &plan.name)?;
+        reach("start: in the group")?;
         cgroup::hide()?;
+        reach("start: in a mount namespace")?;
         let joined = pause.map(|pause| self.join_pause(&pause, place)).transpose()?.unwrap_or_default();
+        reach("start: the pause is joined")?;
         container::enter_ipc(&plan.isolation)?;
         container::set_parameters(&plan.isolation.ipc_parameters)?;
         // The task's: of two containers the one that starts last wins.
         container::set_parameters(&plan.isolation.network_parameters)?;
+        reach("start: the parameters are set")?;
         let bundle = bundle::prepare(&self.plan, place, disks, &self.surroundings(place, &joined))?;
+        reach("start: the bundle is made")?;
         let (ours, theirs) = carrier.is_some().then(passing::pair).transpose()?.unzip();
         let created = container::create(bundle, plan, &paths, &libcontainer, &self.plan.filters, nodes, theirs)?;
+        reach("start: the container is created")?;
         if let (Some(carrier), Some(socket)) = (carrier, ours) {
             carrier.hand_over(&socket, created.pid, &paths)?;
         }
@@ -142,11 +155,17 @@ impl Worker {
             started: false,
             run,
         };
+        reach("start: before the first word on disk")?;
         write_whole(&path, &file)?;
+        reach("start: the first word is on disk")?;
         cap.map_or(Ok(()), CpuCap::set)?;
+        reach("start: the cap is set")?;
         created.start()?;
+        pass("start: the program runs");
         file.started = true;
-        Ok(write_whole(&path, &file)?)
+        write_whole(&path, &file)?;
+        pass("start: the second word is on disk");
+        Ok(())
     }
 }
 
@@ -160,5 +179,6 @@ fn absent(removed: io::Result<()>) -> io::Result<()> {
 pub(super) fn write_whole(path: &Path, file: &InitFile) -> io::Result<()> {
     let temporary = path.with_extension("new");
     fs::File::create(&temporary)?.write_all(&serde_json::to_vec(file)?)?;
+    reach("word: written")?;
     fs::rename(&temporary, path)
 }

@@ -16,6 +16,7 @@ use crate::secrets::TaskValues;
 use crate::store::records::{Desired, SERVICES};
 use crate::store::{Commit, Entry, Txn, records};
 use crate::supervisor::poke;
+use crate::sys::failpoint::pass;
 
 const ATTEMPTS: usize = 20;
 
@@ -105,7 +106,9 @@ impl Engine {
                 };
             }
         }
+        pass("turn: decided");
         let mut begun = self.begin_supervisors(&starts);
+        pass("turn: supervisors wait");
         let (txn, planned) = self.plan_starts(txn, &mut record, &starts)?;
         if planned.len() != starts.len() {
             begun.clear(); // they stand in the order of all
@@ -124,7 +127,9 @@ impl Engine {
             return Ok(None);
         }
         drop(room);
+        pass("turn: committed");
         self.launch_all(planned, begun);
+        pass("turn: launched");
         for change in &outcome.changes {
             if let Change::Stop { task, .. } = change {
                 let _ = poke(&self.layout.task(task).control()); // one that is gone looks when it is adopted
