@@ -18,6 +18,7 @@ use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, chdir, unlinkat};
 
 use crate::plan::RootfsPlan;
+use crate::sys::beneath::until_settled;
 
 /// The root file system could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -165,7 +166,7 @@ pub(super) fn file_at(root: &OwnedFd, path: &str) -> nix::Result<OwnedFd> {
         Err(errno) => return Err(errno),
     }
     let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    openat2(root, path, OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve))
+    until_settled(|| openat2(root, path, OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve)))
 }
 
 /// A directory that something is mounted over, and what is missing above it. Links lead where they lead in the container.
@@ -245,7 +246,7 @@ fn make_through(root: &OwnedFd, path: &Path, links: usize) -> nix::Result<()> {
 fn directory_in_root(root: &OwnedFd, path: &Path) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    openat2(root, path, OpenHow::new().flags(flags).resolve(resolve))
+    until_settled(|| openat2(root, path, OpenHow::new().flags(flags).resolve(resolve)))
 }
 
 /// With mode 0755, whatever the umask is.

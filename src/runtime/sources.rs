@@ -15,6 +15,7 @@ use nix::unistd::{Gid, Uid, fchown};
 use super::volumes::{VolumeError, failed};
 use crate::plan::VolumePlan;
 use crate::plan::volume::{Identity, Missing};
+use crate::sys::beneath::until_settled;
 use crate::sys::mount::{clone_tree, map_owners};
 use crate::sys::user_namespace;
 
@@ -108,7 +109,7 @@ fn beneath(root: OwnedFd, path: &Path, mode: Mode, owner: Option<(u32, u32)>) ->
 fn open_below(root: &OwnedFd, path: &Path) -> nix::Result<OwnedFd> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
-    openat2(root, path, OpenHow::new().flags(PATH).resolve(resolve))
+    until_settled(|| openat2(root, path, OpenHow::new().flags(PATH).resolve(resolve)))
 }
 
 /// Whether a directory has no entries.

@@ -9,6 +9,21 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
 
+/// How often a path is looked at again.
+const ATTEMPTS: usize = 1000;
+
+/// Opens a path by openat2(2), again where the kernel cannot tell (`EAGAIN`): when something on the host is renamed or mounted
+/// while it follows a `..`, it does not know whether that leads out.
+pub fn until_settled(open: impl Fn() -> nix::Result<OwnedFd>) -> nix::Result<OwnedFd> {
+    for _ in 1..ATTEMPTS {
+        match open() {
+            Err(Errno::EAGAIN) => {}
+            opened => return opened,
+        }
+    }
+    open()
+}
+
 /// Opens `path` below `dir`, close-on-exec. No symbolic link is followed in any component, no mount point is crossed,
 /// and `..` or an absolute path cannot leave `dir` (openat2(2), Linux 5.6). A symbolic link as the last component opens
 /// only with `O_PATH | O_NOFOLLOW`, as itself; otherwise it is `ELOOP`.
@@ -24,7 +39,7 @@ pub fn create_beneath<P: ?Sized + NixPath>(dir: BorrowedFd<'_>, name: &P, mode: 
 
 fn open_how<P: ?Sized + NixPath>(dir: BorrowedFd<'_>, path: &P, flags: OFlag, mode: Mode) -> nix::Result<OwnedFd> {
     let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV;
-    openat2(dir, path, OpenHow::new().flags(flags | OFlag::O_CLOEXEC).mode(mode).resolve(resolve))
+    until_settled(|| openat2(dir, path, OpenHow::new().flags(flags | OFlag::O_CLOEXEC).mode(mode).resolve(resolve)))
 }
 
 /// Sets an extended attribute (fsetxattr(2)).
