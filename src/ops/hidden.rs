@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use nix::unistd::Pid;
 
-use crate::runtime::init;
+use crate::runtime::{exec, init};
 use crate::supervisor::launch::{self, Beginning};
 use crate::worker;
 
@@ -23,6 +23,7 @@ pub fn hidden_command() -> Option<ExitCode> {
         worker::protocol::SHIP_COMMAND => worker::ship::run(),
         worker::terminal::COMMAND => worker::terminal::run(),
         worker::exec::COMMAND => return Some(code(worker::exec::run().map_err(|error| error.to_string()))),
+        exec::COMMAND => exec::run(),
         init::COMMAND => {
             let program = args.next()?.to_str()?.parse().ok()?;
             return Some(code(init::run(Some(Pid::from_raw(program))).map_err(|error| error.to_string())));

@@ -8,7 +8,7 @@ mod report;
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -16,7 +16,7 @@ use nix::fcntl::AtFlags;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, rlim_t, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{chdir, execve, execveat, getcwd};
+use nix::unistd::{Pid, chdir, execve, execveat, getcwd};
 
 use self::report::During;
 pub use self::report::{Failure, Report, Step, report_pipe};
@@ -111,7 +111,31 @@ impl Program {
     /// 5. the last capabilities go. From here on there are capset, execve, and to report: write and exit_group, all of
     ///    which every profile must allow anyway.
     fn become_program(&self, report: &OwnedFd) -> Result<Infallible, Failure> {
-        self.leave_the_runtime(report).during(Step::Prepare)?;
+        self.leave_the_runtime([report.as_fd()]).during(Step::Prepare)?;
+        self.give_up_rights()?;
+        self.execute().during(Step::Exec)
+    }
+
+    /// Becomes the program in a sibling of the caller, which has given up everything by then: for a caller whose children are
+    /// in a process namespace where somebody may trace them, and itself is not. What is kept open is `report`, and `more` in
+    /// the caller alone. `first` is what the sibling does before all else. The sibling's number as the caller's namespace has it.
+    pub fn run_beside(
+        &self,
+        report: &OwnedFd,
+        more: &OwnedFd,
+        first: impl FnOnce() -> nix::Result<()>,
+    ) -> Result<Pid, Failure> {
+        self.leave_the_runtime([report.as_fd(), more.as_fd()]).during(Step::Prepare)?;
+        self.give_up_rights()?;
+        let last = || match first().during(Step::Prepare).and_then(|()| self.execute().during(Step::Exec)) {
+            Ok(never) => match never {},
+            Err(failure) => failure.tell(report).exit_code(),
+        };
+        sys::fork_sibling(last).during(Step::Exec)
+    }
+
+    /// All steps but the first and the last.
+    fn give_up_rights(&self) -> Result<(), Failure> {
         sys::reset_signals().during(Step::Prepare)?;
         for (resource, soft, hard) in &self.rlimits {
             setrlimit(*resource, *soft, *hard).during(Step::Rlimits)?;
@@ -124,8 +148,7 @@ impl Program {
         }
         // A directory outside the root has no path in here.
         getcwd().and_then(|cwd| if cwd.is_absolute() { Ok(()) } else { Err(Errno::ENOENT) }).during(Step::Cwd)?;
-        self.give_up_the_rest()?;
-        self.execute().during(Step::Exec)
+        self.give_up_the_rest()
     }
 
     /// Becomes our own program, given as a sealed file, with the same rights as the plan's and nothing else of it. Signals
@@ -159,10 +182,10 @@ impl Program {
         self.drop_capabilities().during(Step::Capabilities)
     }
 
-    fn leave_the_runtime(&self, report: &OwnedFd) -> nix::Result<()> {
+    fn leave_the_runtime<const N: usize>(&self, kept: [BorrowedFd<'_>; N]) -> nix::Result<()> {
         // Set for the time before the start message; from there on the container outlives whoever started it.
         prctl::set_pdeathsig(None)?;
-        sys::close_descriptors_but([report.as_fd()])?;
+        sys::close_descriptors_but(kept)?;
         umask(Mode::from_bits_truncate(0o022));
         Ok(())
     }

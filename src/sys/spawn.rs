@@ -65,8 +65,8 @@ fn variables() -> Vec<CString> {
     Vec::new()
 }
 
-/// The most descriptors that a new process can be given.
-const MOST: usize = 16;
+/// The most descriptors that a new process can be given: among them one for each hierarchy of cgroup v1.
+const MOST: usize = 40;
 /// Above every descriptor that the child is to have: parking room while they are put in their places.
 const PARKING: RawFd = MOST as RawFd;
 

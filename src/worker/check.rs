@@ -8,9 +8,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
 use nix::unistd::{Pid, pipe2, read};
 
 use super::protocol::{InitFile, Report};
@@ -30,17 +29,14 @@ const LAST_READS: usize = 16;
 
 impl Worker {
     /// Checks the health of the container at a place of the plan. Not to be able to is an outcome too.
-    pub(super) fn check(&mut self, place: usize) -> Report {
+    pub(super) fn check(&self, place: usize) -> Report {
         Report::Checked(match self.try_check(place) {
             Ok(checked) => checked,
             Err(error) => Checked { end: CheckEnd::NotRun, output: chain(error.as_ref()) },
         })
     }
 
-    fn try_check(&mut self, place: usize) -> Result<Checked, Box<dyn Error>> {
-        // For a moment the check's process will stand in the container with our descriptors: that of the host is not to be
-        // among them.
-        self.host_network = open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    fn try_check(&self, place: usize) -> Result<Checked, Box<dyn Error>> {
         let container = self.completed(place)?; // what its process was given, values included that do not stand in the plan
         let health = container.health.as_ref().ok_or("the container has no health check")?;
         let process = ProcessPlan { args: health.args.clone(), ..container.process.clone() };

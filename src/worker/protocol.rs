@@ -3,7 +3,7 @@
 //!
 //! A worker carries out its requests in turn and exits at the end of its input. At most one of them may be a
 //! `Start` or a `Check`, and nothing comes after it: libcontainer changes the process that calls it, and who has checked a
-//! container stands in its namespaces.
+//! container knows its values.
 
 use serde::{Deserialize, Serialize};
 

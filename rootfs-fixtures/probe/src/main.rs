@@ -11,6 +11,7 @@ mod router;
 mod signal;
 mod stamp;
 mod text;
+mod watch;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -62,6 +63,7 @@ const VERBS: &[Verb] = &[
     ("mknod", "MAJOR MINOR PATH", kernel::mknod),
     ("open", "PATH", kernel::open),
     ("syscalls", "FROM TO", kernel::syscalls),
+    ("watch", "MARKER...", watch::watch),
 ];
 
 fn main() -> ExitCode {

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ const NAME: &str = "berth.check";
 /// More processes than this one read of their list does not show; the next one does.
 const LIST: usize = 64 << 10;
 
-/// The group, empty when it is made. It is used from within the container's namespaces, where there is no path to it: all
+/// The group, empty when it is made. It is joined from within the container's namespaces, where there is no path to it: all
 /// of its files are open.
 #[derive(Debug)]
 pub struct CheckGroup {
@@ -69,9 +69,9 @@ fn open(path: &Path) -> Result<File, CgroupError> {
 }
 
 impl CheckGroup {
-    /// Moves the calling process, which must be single-threaded, into the group; from any namespace.
-    pub fn join(&self) -> io::Result<()> {
-        self.doors.iter().try_for_each(|mut door| door.write_all(b"0"))
+    /// The files through which a process joins it, from any namespace: each takes a `0` for the writer.
+    pub fn doors(&self) -> &[File] {
+        &self.doors
     }
 
     /// Kills what is in it, and what forks meanwhile.

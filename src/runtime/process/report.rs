@@ -28,6 +28,10 @@ pub enum Step {
     Exec,
     /// Becoming the small init above the program.
     Init,
+    /// Entering a container that runs.
+    Enter,
+    /// Opening a terminal there.
+    Terminal,
 }
 
 /// Why a process did not become its program.
@@ -60,6 +64,8 @@ impl Failure {
             (Step::Capabilities, _) => "drop capabilities".to_owned(),
             (Step::Filter, _) => "load the system call filter".to_owned(),
             (Step::Init, _) => "start the container's init process".to_owned(),
+            (Step::Enter, _) => "enter the container".to_owned(),
+            (Step::Terminal, _) => "open a terminal in the container".to_owned(),
             (Step::Exec, Errno::ENOENT) if !program.contains('/') => format!("find {program:?} in PATH"),
             (Step::Exec, _) => format!("exec {program:?}"),
         }
@@ -78,8 +84,8 @@ impl Failure {
     }
 
     fn from_bytes([step, a, b, c, d]: [u8; 5]) -> Option<Self> {
-        use Step::{Capabilities, Cwd, Exec, Filter, Init, Prepare, Rlimits, User};
-        let steps = [Prepare, Rlimits, Cwd, User, Capabilities, Filter, Exec, Init];
+        use Step::{Capabilities, Cwd, Enter, Exec, Filter, Init, Prepare, Rlimits, Terminal, User};
+        let steps = [Prepare, Rlimits, Cwd, User, Capabilities, Filter, Exec, Init, Enter, Terminal];
         let step = steps.into_iter().find(|known| *known as u8 == step)?;
         Some(Self { step, errno: Errno::from_raw(i32::from_ne_bytes([a, b, c, d])) })
     }
