@@ -141,6 +141,16 @@ impl Engine {
         Ok(instances[place].id.clone())
     }
 
+    /// Whether this host is what the definition asks for, however little room there is.
+    pub(super) fn check_constraints(&self, definition: &ValidTaskDefinition) -> Result<(), OpsError> {
+        let needs = Requirements { constraints: constraints(definition)?, ..Requirements::default() };
+        if needs.constraints.is_empty() {
+            return Ok(());
+        }
+        let found = place(&self.instances()?, &needs, &PlacementRules::default(), &|_| Ok(0));
+        found.map(drop).map_err(|shortage| OpsError::NoRoom { reason: shortage.reason() })
+    }
+
     /// How many tasks of the group that a task is to be in are to run, by their instances.
     fn alive_in_group(&self, family: &str, options: &RunOptions) -> Result<BTreeMap<String, usize>, OpsError> {
         let group_of = |group: Option<&String>, family: &str| {

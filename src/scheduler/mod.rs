@@ -16,7 +16,6 @@ mod change;
 mod decide;
 mod deployment;
 mod events;
-mod expression;
 mod gone;
 mod placement;
 mod rollout;
@@ -32,7 +31,6 @@ pub use change::{Deploy, add_task_set, begin};
 pub use decide::Change;
 pub use deployment::{Backoff, Deployment, Member, RolloutState, Standing};
 pub use events::ServiceEvent;
-pub use expression::{Expression, ExpressionError};
 pub use gone::Gone;
 pub use placement::{Attribute, Constraint, Instance, Lack, Requirements, Shortage, Strategy, place};
 pub use rollout::{Rollback, Rollout, RolloutStatus};
@@ -43,6 +41,7 @@ pub use share::{Share, distribute, next_provider};
 pub use task_sets::{Controller, Role, TaskSet};
 
 use crate::lifecycle::Now;
+pub use crate::validate::{Expression, ExpressionError};
 
 /// What [`reconcile`] comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Expression, PlacementRules};
+use super::PlacementRules;
+use crate::validate::{Expression, FACT, fact};
 use crate::validate::ports::HostPort;
 
 /// A property of an instance, `ecs.instance-type` = `t2.micro`.
@@ -15,9 +16,6 @@ pub struct Attribute {
     pub value: Option<String>,
 }
 
-/// What begins the names of attributes that only filters and constraints see: no attribute of a user can be named like that.
-const FACT: &str = "fact:";
-
 impl Attribute {
     /// Something that is so of an instance, and is none of its attributes: `agentConnected`, `task:group`.
     pub fn fact(name: &str, value: String) -> Self {
@@ -28,11 +26,6 @@ impl Attribute {
     pub fn is_fact(&self) -> bool {
         self.name.starts_with(FACT)
     }
-}
-
-/// The name of such a thing among attributes.
-pub(super) fn fact(name: &str) -> String {
-    format!("{FACT}{name}")
 }
 
 /// A container instance and what is left on it.
@@ -65,6 +58,11 @@ impl Instance {
         self.memory = self.memory.saturating_sub(needs.memory);
         self.gpus = self.gpus.saturating_sub(needs.gpus);
         self.ports.extend(&needs.ports);
+    }
+
+    /// Whether it is as an expression wants it.
+    pub fn meets(&self, expression: &Expression) -> bool {
+        expression.holds(&|name, test| self.properties(name).any(test))
     }
 
     /// The value of a property: of `attribute:` fields, and of its zone and its id.
@@ -202,7 +200,7 @@ impl PlacementRules {
 fn allow(constraints: &[Constraint], instance: &Instance) -> bool {
     constraints.iter().all(|constraint| match constraint {
         Constraint::DistinctInstance => true,
-        Constraint::MemberOf(expression) => expression.holds(instance),
+        Constraint::MemberOf(expression) => instance.meets(expression),
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod container_rules;
 mod convert;
+mod expression;
 pub mod fields;
 mod json;
 pub(crate) mod kernel_rules;
@@ -30,6 +31,7 @@ mod valid_container;
 mod value_rules;
 mod volume_rules;
 
+pub use expression::{Expression, ExpressionError, FACT, fact};
 pub use mount_path::mount_path;
 pub use overrides::{Overridden, ParsedOverrides, overridden, parse_overrides};
 pub use parse::{Parsed, parse, parse_bytes};

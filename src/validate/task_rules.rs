@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::expression::Expression;
 use super::log_rules;
 use super::network_rules;
 use super::order;
@@ -12,6 +13,7 @@ use super::support::Target;
 use super::volume_rules;
 use crate::ecs::arn::is_name;
 use crate::ecs::container_definition::ContainerCondition;
+use crate::ecs::service::PlacementConstraint;
 use crate::ecs::task_definition::{Compatibility, NetworkMode, Tag};
 use crate::ecs::{ContainerDefinition, TaskDefinition};
 
@@ -39,6 +41,7 @@ pub(super) fn check(definition: &TaskDefinition, target: Target, report: &mut Re
     network_rules::check_task(definition, target, report);
     let size = size(definition, target, report);
     storage(definition, target, report);
+    placement(definition, target, report);
     tags(definition.tags.as_deref().unwrap_or_default(), report);
     let containers = definition.container_definitions.get(..MAX_CONTAINERS);
     let containers = containers.unwrap_or(&definition.container_definitions);
@@ -145,6 +148,33 @@ fn tags(tags: &[Tag], report: &mut Report) {
         }
         if tag.value.as_deref().unwrap_or_default().chars().count() > 256 {
             report.error(&path.element(index).member("value"), "the value of a tag has at most 256 characters");
+        }
+    }
+}
+
+/// ECS's limits: RegisterTaskDefinition takes 10 constraints, all of them memberOf. What Fargate says of them is in the table of
+/// fields.
+fn placement(definition: &TaskDefinition, target: Target, report: &mut Report) {
+    let path = Path::root().member("placementConstraints");
+    let Some(given) = definition.placement_constraints.as_ref().filter(|_| target == Target::Instance) else { return };
+    // One without a type has been refused by the table.
+    let Ok(given) = serde_json::from_value::<Vec<PlacementConstraint>>(given.clone()) else { return };
+    if given.len() > 10 {
+        report.error(&path, "more than 10 placement constraints");
+    }
+    for (index, constraint) in given.iter().enumerate() {
+        let path = path.element(index);
+        match (constraint.r#type.as_str(), constraint.expression.as_deref().unwrap_or_default()) {
+            ("memberOf", "") => report.error(&path.member("expression"), "memberOf needs an expression."),
+            ("memberOf", text) if text.chars().count() > 2000 => {
+                report.error(&path.member("expression"), "a placement expression has at most 2000 characters");
+            }
+            ("memberOf", text) => {
+                if let Err(error) = text.parse::<Expression>() {
+                    report.error(&path.member("expression"), error.to_string());
+                }
+            }
+            _ => report.error(&path.member("type"), "a task definition takes constraints of the type memberOf only"),
         }
     }
 }

@@ -33,7 +33,7 @@ impl Engine {
         let arns: Vec<String> = all
             .filter(|record| record.status != InstanceStatus::Inactive)
             .filter(|record| request.status.as_deref().is_none_or(|status| status == record.status.word()))
-            .filter(|record| filter.as_ref().is_none_or(|filter| filter.holds(&around.instance(record))))
+            .filter(|record| filter.as_ref().is_none_or(|filter| around.instance(record).meets(filter)))
             .map(|record| self.owner().container_instance(&cluster, &record.id))
             .collect();
         let (container_instance_arns, next_token) =

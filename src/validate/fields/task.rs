@@ -21,7 +21,8 @@ pub const TASK_DEFINITION: &[Field] = &[
         .ruled()
         .remark("1 to 10, at least one of them essential"),
     yes("volumes", List(&Structure(VOLUME))),
-    no("placementConstraints", List(&Structure(PLACEMENT_CONSTRAINT)))
+    yes("placementConstraints", List(&Structure(PLACEMENT_CONSTRAINT)))
+        .remark("memberOf: this host must be such; it has the attributes ecs.os-type, ecs.os-family, ecs.cpu-architecture and its zone")
         .off_fargate("Fargate compatible task definitions do not support constraints"),
     yes("requiresCompatibilities", List(&Shape::Word(COMPATIBILITIES)))
         .remark("FARGATE brings Fargate's rules; without it those of a container instance hold, which is this host"),
@@ -29,14 +30,18 @@ pub const TASK_DEFINITION: &[Field] = &[
     yes("memory", Text).remark("a hard limit of the task's control group, without swap"),
     warn("tags", List(&Structure(TAG)), "tags are kept, and nothing is selected by them"),
     yes("pidMode", Shape::Word(PID_MODES))
-        .remark("absent: one of its own for each container; host only where [instance] host-pid allows it"),
+        .remark("absent: one of its own for each container; host only where [instance] host-pid allows it; with task, one that has \
+            SYS_PTRACE can take hold of a container that starts after it before that has given up root's rights: trust it so far"),
     yes("ipcMode", Shape::Word(IPC_MODES))
         .remark("host only where [instance] host-ipc allows it; none has no /dev/shm")
         .off_fargate("Fargate compatible task definitions do not support ipcMode"),
     yes("proxyConfiguration", Structure(PROXY_CONFIGURATION))
         .remark("APPMESH: TCP connections are redirected by nftables in the task's own namespace"),
     ecs("inferenceAccelerators", List(&Structure(INFERENCE_ACCELERATOR)), "Unsupported field 'inferenceAccelerators'"),
-    yes("ephemeralStorage", Structure(&[must("sizeInGiB", Integer)])),
+    yes("ephemeralStorage", Structure(&[must("sizeInGiB", Integer)])).remark(
+        "the file system of writable layers and empty volumes, 20 if absent; image layers are shared by all tasks and do not \
+         count: on Fargate they do, packed and unpacked",
+    ),
     yes("runtimePlatform", Structure(RUNTIME_PLATFORM))
         .remark("absent means this host's; a task for another machine is on record as stopped, with ECS's reason"),
     warn("enableFaultInjection", Boolean, "there are no fault endpoints"),
@@ -91,7 +96,7 @@ const RUNTIME_PLATFORM: &[Field] = &[
 
 const TAG: &[Field] = &[yes("key", Text), yes("value", Text)];
 
-const PLACEMENT_CONSTRAINT: &[Field] = &[yes("type", Shape::Word(&[word("memberOf")])), yes("expression", Text)];
+const PLACEMENT_CONSTRAINT: &[Field] = &[must("type", Shape::Word(&[word("memberOf")])), yes("expression", Text)];
 
 const VOLUME: &[Field] = &[
     yes("name", Text),

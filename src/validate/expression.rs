@@ -1,6 +1,6 @@
 //! The cluster query language of `memberOf` constraints and of filters: `attribute:ecs.instance-type =~ t2.* and
 //! attribute:disk exists`, `runningTasksCount > 1`. Patterns know literals, `.`, `*`, `^` and `$`; what is not known is refused by
-//! name.
+//! name. Read here; `scheduler` asks instances.
 
 mod compare;
 
@@ -9,8 +9,6 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Instance;
-use super::placement::fact;
 use compare::Comparison;
 
 /// What can be asked of an instance besides its attributes.
@@ -56,28 +54,34 @@ impl Expression {
         ["task:group", "runningTasksCount"].iter().any(|subject| self.text.contains(subject))
     }
 
-    /// Whether an instance is such.
-    pub fn holds(&self, instance: &Instance) -> bool {
-        self.root.holds(instance)
+    /// Whether something is such. `any` says of a property, by its name, whether one of its values is as it is asked to be: of
+    /// some subjects an instance has several.
+    pub fn holds(&self, any: &dyn Fn(&str, &dyn Fn(&str) -> bool) -> bool) -> bool {
+        self.root.holds(any)
     }
 }
 
+/// What stands before the name of something that is so of an instance, and is none of its attributes.
+pub const FACT: &str = "fact:";
+
+/// The name of such a thing among attributes: `agentConnected`, `task:group`.
+pub fn fact(name: &str) -> String {
+    format!("{FACT}{name}")
+}
+
 impl Node {
-    fn holds(&self, instance: &Instance) -> bool {
+    fn holds(&self, any: &dyn Fn(&str, &dyn Fn(&str) -> bool) -> bool) -> bool {
         match self {
-            Self::Any(nodes) => nodes.iter().any(|node| node.holds(instance)),
-            Self::All(nodes) => nodes.iter().all(|node| node.holds(instance)),
-            Self::Not(node) => !node.holds(instance),
-            Self::Test { subject, test } => {
-                // Of some subjects an instance has several values: that one of them fits is enough.
-                instance.properties(subject).any(|value| match test {
-                    Test::Exists => true,
-                    Test::Equals(other) => value == other,
-                    Test::In(others) => others.iter().any(|other| other == value),
-                    Test::Matches(pattern) => matches(pattern, value),
-                    Test::Compares(comparison, other) => comparison.holds(value, other),
-                })
-            }
+            Self::Any(nodes) => nodes.iter().any(|node| node.holds(any)),
+            Self::All(nodes) => nodes.iter().all(|node| node.holds(any)),
+            Self::Not(node) => !node.holds(any),
+            Self::Test { subject, test } => any(subject, &|value| match test {
+                Test::Exists => true,
+                Test::Equals(other) => value == other,
+                Test::In(others) => others.iter().any(|other| other == value),
+                Test::Matches(pattern) => matches(pattern, value),
+                Test::Compares(comparison, other) => comparison.holds(value, other),
+            }),
         }
     }
 }
@@ -254,30 +258,20 @@ fn list(tokens: &mut Vec<String>) -> Result<Vec<String>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Attribute;
     use super::*;
 
     fn holds(text: &str) -> bool {
-        let attribute = |name: &str, value: &str| Attribute { name: name.into(), value: Some(value.into()) };
-        let instance = Instance {
-            id: "i-1".into(),
-            zone: "us-east-1a".into(),
-            cpu: 0,
-            memory: 0,
-            gpus: 0,
-            ports: Vec::new(),
-            attributes: vec![
-                attribute("ecs.instance-type", "t2.micro"),
-                attribute("stack", "prod"),
-                Attribute::fact("runningTasksCount", "10".into()),
-                Attribute::fact("registeredAt", "2026-02-18T22:28:28Z".into()),
-                Attribute::fact("task:group", "service:web".into()),
-                Attribute::fact("task:group", "family:db".into()),
-            ],
-            refuses: Vec::new(),
-            draining: false,
-        };
-        text.parse::<Expression>().unwrap_or_else(|error| panic!("{error}")).holds(&instance)
+        let all = [
+            ("ecs.availability-zone".to_owned(), "us-east-1a"),
+            ("ecs.instance-type".to_owned(), "t2.micro"),
+            ("stack".to_owned(), "prod"),
+            (fact("runningTasksCount"), "10"),
+            (fact("registeredAt"), "2026-02-18T22:28:28Z"),
+            (fact("task:group"), "service:web"),
+            (fact("task:group"), "family:db"),
+        ];
+        let any = |name: &str, test: &dyn Fn(&str) -> bool| all.iter().any(|(known, value)| known == name && test(value));
+        text.parse::<Expression>().unwrap_or_else(|error| panic!("{error}")).holds(&any)
     }
 
     #[test]
