@@ -211,6 +211,11 @@ impl Container {
         self.health = Health::new(self.health.rule);
     }
 
+    /// When one that has run may be started again at the earliest, in milliseconds since boot.
+    pub(super) fn rests_until(&self) -> Option<u64> {
+        self.began.map(|began| began.last.saturating_add(LEAST_RUN))
+    }
+
     /// ECS's rule: it is started again if its exit code is known and not ignored, and if it ran for the attempt period since
     /// it was started last. What crashes sooner is not restarted at all.
     pub(super) fn restarts_after(&self, exit: Exit, now: Now) -> bool {
@@ -219,6 +224,10 @@ impl Container {
         !policy.ignored_exit_codes.contains(&code) && ran >= u64::from(policy.attempt_period) * 1000
     }
 }
+
+/// The least time from one start of a container to the next, in milliseconds: ECS's least attempt period is a minute, but
+/// definitions for trying things out may say less, down to nothing.
+pub(super) const LEAST_RUN: u64 = 1000;
 
 /// When a task passed its stations; the names are ECS's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -298,6 +307,13 @@ impl TaskState {
         self.preparation = Preparation::Over;
         self.times.stopping_at = Some(now);
         self.times.stopped_at = Some(now);
+        self.version += 1;
+    }
+
+    /// Makes it the state of a task that is to stop for this reason, unless it stops already: nobody was there to carry it on.
+    pub fn fail(&mut self, reason: &str) {
+        let reason = clipped(reason);
+        self.stop.get_or_insert(Stop { code: StopCode::TaskFailedToStart, reason, container: None });
         self.version += 1;
     }
 

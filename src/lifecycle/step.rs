@@ -130,10 +130,10 @@ pub fn deadline(task: &TaskState) -> Option<u64> {
             ContainerPhase::Stopping { kill_at } => kill_at,
             ContainerPhase::Running if task.stop.is_none() => check_due(container),
             ContainerPhase::Waiting if task.stop.is_none() && task.preparation == Preparation::Over => {
-                match standing(task, place, 0) {
+                container.rests_until().or_else(|| match standing(task, place, 0) {
                     Standing::Waits(until) => until,
                     Standing::Ready | Standing::Never(_) => None,
-                }
+                })
             }
             ContainerPhase::Waiting | ContainerPhase::Starting | ContainerPhase::Running | ContainerPhase::Stopped => {
                 None
@@ -253,6 +253,9 @@ fn settle(task: &mut TaskState, now: Now, actions: &mut Vec<Action>) {
 fn start_what_may_start(task: &mut TaskState, now: Now, actions: &mut Vec<Action>) {
     for place in 0..task.containers.len() {
         if task.containers[place].phase != ContainerPhase::Waiting {
+            continue;
+        }
+        if task.containers[place].rests_until().is_some_and(|until| until > now.boot) {
             continue;
         }
         let has_run = task.containers[place].started_at.is_some();

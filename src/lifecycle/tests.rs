@@ -258,6 +258,22 @@ fn a_container_that_ran_long_enough_is_started_again_in_the_task_that_runs_on() 
 }
 
 #[test]
+fn no_period_makes_a_container_start_more_than_once_a_second() {
+    let restart = Some(RestartPlan { ignored_exit_codes: Vec::new(), attempt_period: 0 });
+    let mut task = task(vec![Container { restart, ..container("db", true, &[]) }]);
+    step(&mut task, Event::Prepared, at(0));
+    let after = |milliseconds: u64| Now { boot: milliseconds, ..at(0) };
+    step(&mut task, begun(DB), after(5));
+    assert_eq!(step(&mut task, exit(DB, 1), after(6)), [], "it rests");
+    assert_eq!(deadline(&task), Some(1005));
+    assert_eq!(step(&mut task, Event::Tick, after(1004)), []);
+    assert_eq!(step(&mut task, Event::Tick, after(1005)), [Action::Start(DB)]);
+    step(&mut task, begun(DB), after(1010));
+    assert_eq!(step(&mut task, exit(DB, 1), after(3000)), [Action::Start(DB)], "it ran for longer");
+    assert_eq!(step(&mut task, asked("enough", None), after(3001)), []);
+}
+
+#[test]
 fn a_crash_loop_a_wanted_end_and_a_lost_exit_code_are_final() {
     let ended = |exit: Exit, seconds: u64| {
         let mut task = task(vec![restarted("db", true)]);

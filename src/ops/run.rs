@@ -140,8 +140,9 @@ impl Engine {
         pass("run: the supervisor waits");
         let surroundings = self.surroundings(definitions.applied, storage, options)?;
         let room = options.revision.map(|_| self.lock_capacity()).transpose()?;
-        if room.is_some() {
-            self.check_room(definitions.applied, options)?;
+        match room {
+            Some(_) => drop(self.check_room(definitions.applied, options)?),
+            None => self.check_constraints(definitions.applied)?,
         }
         for _ in 0..ATTEMPTS {
             let place = self.place(&surroundings, definitions.applied, &HashSet::new())?;
@@ -279,7 +280,10 @@ impl Engine {
         };
         let source = match launched {
             Ok(_) => return Ok(record),
-            Err(source @ LaunchError::NoAnswer) => return Err(OpsError::Launch { task: record.plan.id, source }),
+            // What the record says is right already, or for the next supervisor to say.
+            Err(source @ (LaunchError::NoAnswer | LaunchError::Lost(_))) => {
+                return Err(OpsError::Launch { task: record.plan.id, source });
+            }
             Err(source) => source,
         };
         let task = record.plan.id.clone();

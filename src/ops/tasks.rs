@@ -16,7 +16,7 @@ use crate::lifecycle::{LastStatus, StopCode, TaskState};
 use crate::plan::{TaskPaths, TaskPlan};
 use crate::store::records::{self, Desired, TASKS};
 use crate::store::{Commit, Txn};
-use crate::supervisor::launch::{Beginning, launch};
+use crate::supervisor::launch::{Beginning, LaunchError, launch};
 use crate::supervisor::{Watch, poke, watch};
 use crate::sys::lock;
 
@@ -149,6 +149,8 @@ impl Engine {
             if self.is_open(plan)?
                 && let Err(source) = launch(plan, Beginning::Adopted)
                 && self.is_open(plan)?
+                // One that cannot begin is no reason not to show the others.
+                && !matches!(source, LaunchError::Lost(_))
             {
                 return Err(OpsError::Launch { task: plan.id.clone(), source });
             }

@@ -1,20 +1,17 @@
 //! The loop: one thread, one poll, one deadline. Descriptors become events, `lifecycle::step` turns these into actions, and
 //! after every round the record is written if it has changed.
 
-use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
 use super::control::{Control, Wish};
-use super::effects::{Saved, remove_run_directory};
+use super::effects::Saved;
 use super::holder::{Base, Reaped, told};
-use super::launch::{Answer, Beginning};
 use super::pump::Pump;
 use super::recover::{self, Kin, LiveInit, Network, exit_of};
 use super::shipper::Sending;
@@ -36,26 +33,6 @@ const IDLE: u64 = 300;
 const FIRST_LOOK: u64 = 20;
 /// Exits that the holder told of and nobody has asked about.
 const REMEMBERED: usize = 256;
-
-/// How this loop comes to the task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Start {
-    /// First of a new task.
-    New,
-    /// First of an adopted one.
-    Adopted,
-    /// After one that died.
-    Again,
-}
-
-impl From<Beginning> for Start {
-    fn from(beginning: Beginning) -> Self {
-        match beginning {
-            Beginning::New => Self::New,
-            Beginning::Adopted => Self::Adopted,
-        }
-    }
-}
 
 /// All that the loop knows.
 #[derive(Debug)]
@@ -90,31 +67,6 @@ enum Source {
     Init(usize),
     Log(usize),
     Shipper,
-}
-
-/// Runs the task to its end; an error is for the holder, which then begins again. Every loop answers the caller, who hears
-/// the first one.
-pub(super) fn run(base: &Base, start: Start, answer: &fs::File, exits: &[Reaped], exits_in: OwnedFd) -> io::Result<()> {
-    let network = match start {
-        Start::New => None,
-        Start::Adopted => Some(Network::MayBeNew),
-        Start::Again => Some(Network::TheSame),
-    };
-    let mut this = match network {
-        None => Loop::begin_new(base, exits, exits_in)?,
-        Some(network) => match recover::record(base).map_err(io::Error::other)? {
-            Some(task) => Loop::resume(base, task, network, exits, exits_in)?,
-            None => return ready(answer).and_then(|()| remove_run_directory(base)),
-        },
-    };
-    pass("loop: before its answer");
-    ready(answer)?;
-    pass("loop: it has answered");
-    this.settle();
-    while !this.finishing {
-        this.round()?;
-    }
-    this.finish()
 }
 
 impl<'a> Loop<'a> {
@@ -153,7 +105,7 @@ impl<'a> Loop<'a> {
     }
 
     /// The first worker has a way to go: it is started before anything else, and the caller's answer waits too.
-    fn begin_new(base: &'a Base, exits: &[Reaped], exits_in: OwnedFd) -> io::Result<Self> {
+    pub(super) fn begin_new(base: &'a Base, exits: &[Reaped], exits_in: OwnedFd) -> io::Result<Self> {
         let worker = super::effects::first_worker(base)?;
         let task =
             TaskState::new(&base.plan.containers, Timestamp(base.plan.created_at), Timestamp(base.plan.pulled_at));
@@ -166,7 +118,7 @@ impl<'a> Loop<'a> {
     }
 
     /// Takes the task up where the last loop left it.
-    fn resume(
+    pub(super) fn resume(
         base: &'a Base,
         task: TaskState,
         network: Network,
@@ -205,7 +157,7 @@ impl<'a> Loop<'a> {
         }
     }
 
-    fn round(&mut self) -> io::Result<()> {
+    pub(super) fn round(&mut self) -> io::Result<()> {
         for source in self.wait()? {
             match source {
                 Source::Child => self.reap(),
@@ -226,7 +178,7 @@ impl<'a> Loop<'a> {
     }
 
     /// What follows every round: deadlines, the record, those who watch it, and the dead whose ends it holds.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.keep_deadlines();
         self.workers.retain(|worker| worker.request().is_some()); // a free one is not kept: its input ends here
         if !self.saved.save(&self.base.plan, &self.task) {
@@ -317,7 +269,7 @@ impl<'a> Loop<'a> {
         let Some(request) = worker.request() else { return };
         worker.rest();
         if matches!(request, Request::Start { .. } | Request::Check { .. }) {
-            self.workers.remove(place); // that process has been changed, or stands in a container: it is not used again
+            self.workers.remove(place); // that process has been changed, or knows values: it is not used again
         }
         pass("loop: a worker has answered");
         self.answered(request, report);
@@ -396,11 +348,4 @@ impl<'a> Loop<'a> {
 fn short(milliseconds: u64) -> PollTimeout {
     PollTimeout::try_from(i32::try_from(milliseconds.saturating_add(1)).unwrap_or(i32::MAX))
         .expect("a count of milliseconds is not negative")
-}
-
-fn ready(mut answer: &fs::File) -> io::Result<()> {
-    match answer.write_all(&[Answer::Ready as u8]) {
-        Err(error) if error.raw_os_error() != Some(Errno::EPIPE as i32) => Err(error),
-        _ => Ok(()), // the caller has heard it, or did not wait
-    }
 }

@@ -13,7 +13,8 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
-use super::event_loop;
+use super::begin::{self, LoopError};
+use super::give_up;
 use super::launch::{Answer, Beginning};
 use crate::logs::StreamFile;
 use crate::plan::{NetworkPlan, TaskPlan};
@@ -58,6 +59,14 @@ pub(super) struct Base {
 
 /// A loop that dies at once is started again only after a pause, which grows to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How many loops in a row may die before they have begun, until the holder takes it that none ever will: some five seconds.
+const ATTEMPTS: u32 = 14;
+/// The exit code of a loop that ends with an error.
+const FAILED: i32 = 1;
+/// The exit code of one that did so before it had begun.
+const NOT_BEGUN: i32 = 2;
+/// The most that a loop says of its error.
+const LONGEST_REASON: usize = 1024;
 
 /// Runs the supervisor: descriptors 3 to 6 are the plan, the host's network namespace, the pipe for the one answer that the
 /// caller waits for, and the pipe that says when the plan is there. Returns when the task is over.
@@ -174,28 +183,60 @@ fn open_logs(plan: &TaskPlan, container: usize) -> io::Result<LogPipes> {
     })
 }
 
-/// Forks loops until one of them has brought the task to its end. The caller's pipe stays open: should the first loop die
-/// before it has answered, the next one does.
-fn hold(base: &Base, beginning: Beginning, answer: &fs::File) -> io::Result<()> {
+/// How a loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The task is over.
+    Finished,
+    /// It died after it had begun, or was killed.
+    Died,
+    /// It said that it could not begin.
+    NotBegun,
+}
+
+/// Forks loops until one of them has brought the task to its end, or until it is clear that none can begin. The caller's pipe
+/// stays open: should the first loop die before it has answered, the next one does.
+fn hold(base: &Base, beginning: Beginning, mut answer: &fs::File) -> io::Result<()> {
     let mut exits: Vec<Reaped> = Vec::new();
-    let mut start = event_loop::Start::from(beginning);
-    let mut pause = Duration::ZERO;
+    let mut start = begin::Start::from(beginning);
+    let (mut pause, mut failures) = (Duration::ZERO, 0);
     loop {
         let (exits_in, exits_out) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let (why_in, why_out) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         match sys::spawn::fork() {
             Ok(Fork::Child) => {
                 drop(exits_out);
-                let finished = event_loop::run(base, start, answer, &exits, exits_in);
+                let ended = begin::run(base, start, answer, &exits, exits_in);
                 // The loop was the last one who needed the holder: no destructor of its copies may run.
-                std::process::exit(if finished.is_ok() { 0 } else { 1 })
+                std::process::exit(match ended {
+                    Ok(()) => 0,
+                    Err(LoopError::NotBegun(error)) => {
+                        let text: String = error.to_string().chars().take(LONGEST_REASON / 4).collect();
+                        let _ = nix::unistd::write(&why_out, text.as_bytes());
+                        NOT_BEGUN
+                    }
+                    Err(LoopError::Failed(_)) => FAILED,
+                })
             }
             Ok(Fork::Parent(pid)) => {
                 pass("holder: the loop is forked");
-                start = event_loop::Start::Again;
-                drop(exits_in);
+                start = begin::Start::Again;
+                drop((exits_in, why_out));
                 let began = sys::time::boot_ms();
-                if wait_for_end(pid, &exits_out, &mut exits)? {
-                    return Ok(());
+                failures = match wait_for_end(pid, &exits_out, &mut exits)? {
+                    End::Finished => return Ok(()),
+                    End::Died => 0,
+                    End::NotBegun => failures + 1,
+                };
+                if failures == ATTEMPTS {
+                    let reason = read_reason(&why_in);
+                    let over = give_up::give_up(base, &reason);
+                    // Whoever waits hears it in either case; one whose containers run is held on to.
+                    let _ = answer.write_all(&[&[Answer::Lost as u8], reason.as_bytes()].concat());
+                    if over {
+                        return Ok(());
+                    }
+                    failures = 0;
                 }
                 let quick = sys::time::boot_ms() - began < 1000;
                 pause = if quick { (pause * 2).clamp(Duration::from_millis(1), LONGEST_PAUSE) } else { Duration::ZERO };
@@ -206,9 +247,18 @@ fn hold(base: &Base, beginning: Beginning, answer: &fs::File) -> io::Result<()> 
     }
 }
 
-/// Reaps until the loop is gone; whether it had finished the task. The loop is told of an end before the process is reaped:
-/// one that a loop finds gone has been told.
-fn wait_for_end(event_loop: Pid, exits_out: &OwnedFd, exits: &mut Vec<Reaped>) -> io::Result<bool> {
+/// What the last loop has said.
+fn read_reason(why_in: &OwnedFd) -> String {
+    let mut text = [0; LONGEST_REASON];
+    match nix::unistd::read(why_in, &mut text) {
+        Ok(read @ 1..) => String::from_utf8_lossy(&text[..read]).into_owned(),
+        Ok(0) | Err(_) => "it does not say why".to_owned(),
+    }
+}
+
+/// Reaps until the loop is gone. The loop is told of an end before the process is reaped: one that a loop finds gone has been
+/// told.
+fn wait_for_end(event_loop: Pid, exits_out: &OwnedFd, exits: &mut Vec<Reaped>) -> io::Result<End> {
     loop {
         match child::ended(Which::Any, Otherwise::Wait) {
             Ok(Some(ended)) => {
@@ -220,7 +270,11 @@ fn wait_for_end(event_loop: Pid, exits_out: &OwnedFd, exits: &mut Vec<Reaped>) -
                 }
                 child::reap(ended.pid)?;
                 if ended.pid == event_loop {
-                    return Ok(reaped.code == 0);
+                    return Ok(match reaped.code {
+                        0 => End::Finished,
+                        NOT_BEGUN => End::NotBegun,
+                        _ => End::Died,
+                    });
                 }
             }
             Ok(None) => {}

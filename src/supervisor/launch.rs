@@ -17,6 +17,9 @@ use crate::sys::spawn::OnParentDeath;
 /// The name that starts the program as a supervisor.
 pub const COMMAND: &str = "supervise";
 
+/// The most that is read of a reason, in bytes.
+const LONGEST_REASON: usize = 4096;
+
 /// How a supervisor comes to its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beginning {
@@ -51,6 +54,8 @@ pub(super) enum Answer {
     Taken = b't',
     /// It could not begin; the reason follows as text.
     Failed = b'f',
+    /// No loop of it could begin; the reason follows as text.
+    Lost = b'l',
 }
 
 /// Who has the task now.
@@ -79,6 +84,9 @@ pub enum LaunchError {
     /// It gave up before it had made anything.
     #[error("the task's supervisor could not begin: {0}")]
     Failed(String),
+    /// It tried for a while, and has removed what it had made.
+    #[error("the task's supervisor could not begin, however often it tried: {0}")]
+    Lost(String),
     /// It was killed before it could say how it stands.
     #[error("the task's supervisor ended without an answer")]
     NoAnswer,
@@ -106,12 +114,16 @@ impl Waiting {
             None => Err(LaunchError::NoAnswer),
             Some(byte) if byte == Answer::Ready as u8 => Ok(Launched::Ready),
             Some(byte) if byte == Answer::Taken as u8 => Ok(Launched::Taken),
-            Some(_) => {
-                let mut reason = Vec::new();
-                self.answer.read_to_end(&mut reason).map_err(LaunchError::Spawn)?;
-                Err(LaunchError::Failed(String::from_utf8_lossy(&reason).into_owned()))
-            }
+            Some(byte) if byte == Answer::Lost as u8 => Err(LaunchError::Lost(self.reason()?)),
+            Some(_) => Err(LaunchError::Failed(self.reason()?)),
         }
+    }
+
+    /// What follows that byte, which is written at once. A holder that goes on never closes the pipe.
+    fn reason(&mut self) -> Result<String, LaunchError> {
+        let mut text = [0; LONGEST_REASON];
+        let read = self.answer.read(&mut text).map_err(LaunchError::Spawn)?;
+        Ok(String::from_utf8_lossy(&text[..read]).into_owned())
     }
 
     /// The first byte of the answer. The holder keeps the pipe open, so that there is no end to wait for.

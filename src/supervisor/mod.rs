@@ -7,13 +7,16 @@
 //!                         the loop again if it dies
 //! ```
 //!
-//! The holder parses nothing and blocks in one system call. The loop is one thread around `lifecycle::step`: events come from
+//! The holder parses nothing and blocks in one system call; only a task whose loop cannot begin it brings to an end itself
+//! ([`give_up`]). The loop is one thread around `lifecycle::step`: events come from
 //! descriptors ([`event_loop`]), actions go to workers and to the store ([`effects`]). Both live in the task's network
 //! namespace, which therefore needs no name and ends with them.
 
+mod begin;
 mod control;
 mod effects;
 mod event_loop;
+mod give_up;
 mod holder;
 pub mod launch;
 mod pump;
