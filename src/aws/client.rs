@@ -65,12 +65,25 @@ impl Client {
 
     /// The same in a region.
     pub fn call_in(&self, region: &str, service: Service, operation: &str, body: &Value) -> Result<Value, AwsError> {
+        self.call_with(region, service, operation, body, &[])
+    }
+
+    /// The same with more headers.
+    pub fn call_with(
+        &self,
+        region: &str,
+        service: Service,
+        operation: &str,
+        body: &Value,
+        more: &[(&'static str, &str)],
+    ) -> Result<Value, AwsError> {
         let name = format!("{}: {operation}", service.title());
         let url = format!("{}/", self.endpoint(service, region).url);
-        let headers = [
+        let mut headers = vec![
             ("content-type", "application/x-amz-json-1.1".to_owned()),
             ("x-amz-target", format!("{}.{operation}", service.target())),
         ];
+        headers.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let body = body.to_string();
         let draft = Draft {
             service,

@@ -66,6 +66,9 @@ fn group(engine: &mut Engine, args: &Logs, format: Option<Format>) -> Result<(),
     let since = args.since.map(|since| since.at(jiff::Timestamp::now()));
     let query = LogQuery { stream: None, since, tail: args.tail };
     let until = if args.follow { Until::Done } else { Until::Now };
+    if args.create {
+        return Ok(engine.create_group(args.group.as_deref().unwrap_or_default())?);
+    }
     let (group, prefix) = (args.group.as_deref().unwrap_or_default(), args.stream.as_deref().unwrap_or_default());
     let mut logs = engine.group_logs(group, prefix, query, until)?;
     let mut screen = Screen::of_streams(logs.names().to_vec(), &args.look, format);

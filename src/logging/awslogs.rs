@@ -25,6 +25,12 @@ pub struct AwsLogs {
     pub endpoint: Option<String>,
     /// What begins an event of several lines.
     pub multiline: Option<Multiline>,
+    /// `awslogs-force-flush-interval-seconds`: how long an event waits for others.
+    pub flush_seconds: Option<u32>,
+    /// `awslogs-max-buffered-events`: how many events wait for each other.
+    pub buffered_events: Option<u32>,
+    /// `awslogs-format` is `json/emf`: the events are in the embedded metric format.
+    pub is_emf: bool,
 }
 
 impl AwsLogs {
@@ -40,8 +46,7 @@ impl AwsLogs {
         let stream = stream(options, "awslogs-stream")?;
         let creates_stream =
             options.text("awslogs-create-stream").is_none() || options.flag("awslogs-create-stream")?;
-        let _: Option<u32> = options.number("awslogs-force-flush-interval-seconds")?;
-        let _: Option<u32> = options.number("awslogs-max-buffered-events")?;
+        let is_emf = emf(options, multiline.is_some())?;
         Ok(Self {
             group,
             region: options.owned("awslogs-region"),
@@ -51,6 +56,9 @@ impl AwsLogs {
             creates_stream,
             endpoint: options.owned("awslogs-endpoint"),
             multiline,
+            flush_seconds: positive(options, "awslogs-force-flush-interval-seconds")?,
+            buffered_events: positive(options, "awslogs-max-buffered-events")?,
+            is_emf,
         })
     }
 
@@ -75,6 +83,25 @@ fn stream(options: &mut Options, name: &'static str) -> Result<Option<String>, L
             Err(options.invalid(name, "a stream's name is 1 to 512 characters without colon and asterisk"))
         }
         _ => Ok(stream),
+    }
+}
+
+fn positive(options: &mut Options, name: &'static str) -> Result<Option<u32>, LogOptionError> {
+    match options.number(name)? {
+        Some(0) => Err(options.invalid(name, "it is a positive number")),
+        number => Ok(number),
+    }
+}
+
+fn emf(options: &mut Options, is_multiline: bool) -> Result<bool, LogOptionError> {
+    const FORMAT: &str = "awslogs-format";
+    match options.text(FORMAT) {
+        None => Ok(false),
+        Some("json/emf") if is_multiline => {
+            Err(options.invalid(FORMAT, "it does not go with awslogs-datetime-format or awslogs-multiline-pattern"))
+        }
+        Some("json/emf") => Ok(true),
+        Some(_) => Err(options.invalid(FORMAT, "it is json/emf")),
     }
 }
 

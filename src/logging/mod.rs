@@ -8,6 +8,7 @@ mod network;
 mod options;
 mod pattern;
 mod splunk;
+mod table;
 mod tag;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,8 @@ pub use awslogs::AwsLogs;
 pub use network::{Address, Compression, FLUENT_PORT, Fluentd, Gelf, Syslog, SyslogFormat, SyslogTls, is_unix_address};
 pub use options::{LogOptionError, size};
 pub use pattern::Multiline;
-pub use splunk::{Splunk, SplunkFormat};
+pub use splunk::{Gzip, Splunk, SplunkFormat};
+pub use table::{Effect, LogOption, idle, log_options};
 pub use tag::{Facts, render};
 
 use options::Options;
@@ -125,12 +127,7 @@ impl Logging {
             return Self::read_firelens(options);
         }
         let mut options = Options::new(driver, options);
-        let mode = match options.text("mode") {
-            None => None,
-            Some("blocking") => Some(Mode::Blocking),
-            Some("non-blocking") => Some(Mode::NonBlocking),
-            Some(_) => return Err(options.invalid("mode", "it is blocking or non-blocking")),
-        };
+        let mode = mode(&mut options)?;
         let max_buffer = options.size("max-buffer-size")?;
         if max_buffer.is_some() && mode == Some(Mode::Blocking) {
             return Err(options.invalid("max-buffer-size", "it goes with mode non-blocking only"));
@@ -144,15 +141,15 @@ impl Logging {
             "gelf" => Driver::Gelf(Gelf::read(&mut options)?),
             "fluentd" => Driver::Fluentd(Fluentd::read(&mut options)?),
             "journald" => Driver::Journald,
-            _ => {
-                let max_file = options.number("max-file")?.map(|count: u32| count.max(1));
-                // Local files are compressed by nobody: they are small, and read back at any time.
-                options.flag("compress")?;
-                Driver::JsonFile { max_size: options.size("max-size")?, max_file }
-            }
+            _ => json_file(&mut options)?,
         };
         options.finish()?;
-        Ok(Self { driver, mode, max_buffer: max_buffer.unwrap_or(BUFFER), tag, extra })
+        let logging = Self { driver, mode, max_buffer: max_buffer.unwrap_or(BUFFER), tag, extra };
+        Ok(match logging.driver {
+            Driver::JsonFile { .. } => logging.bare(),
+            Driver::Syslog(_) => Self { extra: Extra::default(), ..logging },
+            _ => logging,
+        })
     }
 
     /// The router's options are free, but for the two that say how its socket is fed.
@@ -163,14 +160,15 @@ impl Logging {
         let mut options = Options::new("awsfirelens", &own);
         let limit: Option<u64> = options.number("log-driver-buffer-limit")?;
         let max_buffer = options.size("max-buffer-size")?.unwrap_or(BUFFER);
-        let mode = match options.text("mode") {
-            Some("blocking") => Some(Mode::Blocking),
-            Some("non-blocking") => Some(Mode::NonBlocking),
-            _ => None,
-        };
+        let mode = mode(&mut options)?;
         // ECS's figure is a number of lines held in memory; here the lines wait on disk and bytes are counted.
         let max_buffer = limit.map_or(max_buffer, |lines| lines.saturating_mul(firelens::LINE));
         Ok(Self { driver: Driver::Firelens, mode, max_buffer, tag: None, extra: Extra::default() })
+    }
+
+    /// Without all that local files have no place for.
+    fn bare(self) -> Self {
+        Self { mode: None, max_buffer: BUFFER, tag: None, extra: Extra::default(), ..self }
     }
 
     /// Who waits for whom, where the definition does not say so by `default`, the account setting of ECS.
@@ -180,6 +178,25 @@ impl Logging {
             Mode::NonBlocking => Delivery::NonBlocking { max_buffer: self.max_buffer },
         }
     }
+}
+
+fn mode(options: &mut Options) -> Result<Option<Mode>, LogOptionError> {
+    match options.text("mode") {
+        None => Ok(None),
+        Some("blocking") => Ok(Some(Mode::Blocking)),
+        Some("non-blocking") => Ok(Some(Mode::NonBlocking)),
+        Some(_) => Err(options.invalid("mode", "it is blocking or non-blocking")),
+    }
+}
+
+fn json_file(options: &mut Options) -> Result<Driver, LogOptionError> {
+    let max_file = options.number("max-file")?.map(|count: u32| count.max(1));
+    let max_size = options.size("max-size")?;
+    // Local files are compressed by nobody: they are small, and read back at any time.
+    if options.flag("compress")? && (max_size.is_none() || max_file.is_none_or(|count| count < 2)) {
+        return Err(options.invalid("compress", "it goes with max-size, and with a max-file of 2 or more"));
+    }
+    Ok(Driver::JsonFile { max_size, max_file })
 }
 
 /// The options of all drivers but `none`.

@@ -1,5 +1,7 @@
 //! `syslog`, `gelf` and `fluentd`: servers by an address.
 
+use std::time::Duration;
+
 use super::options::{LogOptionError, Options};
 
 /// fluentd's port.
@@ -165,7 +167,14 @@ pub struct Gelf {
     pub address: Address,
     /// `gelf-compression-type`, of datagrams.
     pub compression: Compression,
+    /// `gelf-compression-level`, 0 to 9; none where the library chooses.
+    pub level: Option<u32>,
+    /// `gelf-tcp-reconnect-delay`: how long the first new attempt waits.
+    pub pause: Option<Duration>,
 }
+
+/// `gelf-compression-level` where none is given, as in Docker.
+const FASTEST: u32 = 1;
 
 /// How datagrams are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,9 +201,9 @@ impl Gelf {
         if is_tcp && (kind.is_some() || level.is_some()) {
             return Err(options.invalid("gelf-compression-type", "compression goes with udp only"));
         }
-        let reconnects: [Option<u32>; 2] =
-            [options.number("gelf-tcp-max-reconnect")?, options.number("gelf-tcp-reconnect-delay")?];
-        if !is_tcp && reconnects.iter().any(Option::is_some) {
+        let reconnects: Option<u32> = options.number("gelf-tcp-max-reconnect")?;
+        let delay: Option<u32> = options.number("gelf-tcp-reconnect-delay")?;
+        if !is_tcp && (reconnects.is_some() || delay.is_some()) {
             return Err(options.invalid("gelf-tcp-max-reconnect", "connections go with tcp only"));
         }
         let compression = match kind {
@@ -203,7 +212,8 @@ impl Gelf {
             Some("none") => Compression::None,
             Some(_) => return Err(options.invalid("gelf-compression-type", "it is gzip, zlib or none")),
         };
-        Ok(Self { address, compression })
+        let level = level.map_or(Some(FASTEST), |level| u32::try_from(level).ok());
+        Ok(Self { address, compression, level, pause: delay.map(|seconds| Duration::from_secs(seconds.into())) })
     }
 }
 
@@ -216,7 +226,18 @@ pub struct Fluentd {
     pub acknowledged: bool,
     /// `fluentd-sub-second-precision`: times have nanoseconds.
     pub nanoseconds: bool,
+    /// `fluentd-async`: the container starts whether the server is there or not.
+    pub is_async: bool,
+    /// `fluentd-retry-wait`, or `fluentd-async-reconnect-interval`: how long the first new attempt waits.
+    pub pause: Option<Duration>,
+    /// `fluentd-write-timeout`: how long a write may take.
+    pub write_timeout: Option<Duration>,
+    /// `fluentd-read-timeout`: how long the server's answer may take.
+    pub read_timeout: Option<Duration>,
 }
+
+/// What `fluentd-async-reconnect-interval` may be, as in Docker.
+const RECONNECTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(10);
 
 impl Fluentd {
     pub(super) fn read(options: &mut Options) -> Result<Self, LogOptionError> {
@@ -229,20 +250,25 @@ impl Fluentd {
                 address(&text, &["tcp", "tls", "unix"], ports).map_err(|why| options.invalid(ADDRESS, &why))?
             }
         };
-        // The log waits on disk, and connections are made again for as long as the task lives: what Docker's driver needs
-        // these for.
-        for name in ["fluentd-async", "fluentd-async-connect"] {
-            options.flag(name)?;
-        }
+        let asked = [options.flag("fluentd-async")?, options.flag("fluentd-async-connect")?];
+        // The log waits on disk, and connections are made again for as long as the task lives: nothing follows from these.
         options.size("fluentd-buffer-limit")?;
         let _: Option<u32> = options.number("fluentd-max-retries")?;
-        for name in ["fluentd-retry-wait", "fluentd-async-reconnect-interval", "fluentd-write-timeout"] {
-            options.text(name);
+        const INTERVAL: &str = "fluentd-async-reconnect-interval";
+        let interval = options.duration(INTERVAL)?;
+        if interval.is_some_and(|interval| !RECONNECTS.contains(&interval)) {
+            return Err(options.invalid(INTERVAL, "it is 100ms to 10s"));
         }
+        // To a socket zero is no limit at all, as in Docker.
+        let limit = |limit: Option<Duration>| limit.filter(|limit| !limit.is_zero());
         Ok(Self {
             address,
             acknowledged: options.flag("fluentd-request-ack")?,
             nanoseconds: options.flag("fluentd-sub-second-precision")?,
+            is_async: asked.contains(&true),
+            pause: options.duration("fluentd-retry-wait")?.or(interval),
+            write_timeout: limit(options.duration("fluentd-write-timeout")?),
+            read_timeout: limit(options.duration("fluentd-read-timeout")?),
         })
     }
 }

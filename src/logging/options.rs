@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
+use std::time::Duration;
+
+use super::table::exists;
 
 /// The options do not make sense. The words are Docker's where it has any; ECS puts `failed to validate logger args: `
 /// before them.
@@ -97,9 +100,18 @@ impl<'a> Options<'a> {
         LogOptionError::Invalid { option: name, value, why: why.to_owned() }
     }
 
-    /// All that were not taken are unknown.
+    /// A length of time, `1.5s`.
+    pub(super) fn duration(&mut self, name: &'static str) -> Result<Option<Duration>, LogOptionError> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        duration(text)
+            .map(Some)
+            .ok_or_else(|| self.invalid(name, "it is not a length of time such as 500ms, 1.5s or 2m"))
+    }
+
+    /// All that were not taken are unknown, and so are those without a row in the table of options.
     pub(super) fn finish(self) -> Result<(), LogOptionError> {
-        match self.all.keys().find(|name| !self.taken.contains(name.as_str())) {
+        let known = |name: &str| self.taken.contains(name) && exists(self.driver, name);
+        match self.all.keys().find(|name| !known(name)) {
             None => Ok(()),
             Some(option) => Err(LogOptionError::Unknown { option: option.clone(), driver: self.driver.to_owned() }),
         }
@@ -124,6 +136,33 @@ pub fn size(text: &str) -> Option<u64> {
     (bytes >= 1.0 && bytes < (1_u64 << 53) as f64).then_some(bytes as u64)
 }
 
+/// The longest that is taken: a day.
+const LONGEST: f64 = 86_400.0;
+
+/// A length of time as Go writes it: numbers with their units, one after the other.
+fn duration(text: &str) -> Option<Duration> {
+    let mut rest = text.trim();
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|character: char| !character.is_ascii_digit() && character != '.')?;
+        let (number, after) = rest.split_at(end);
+        let end = after.find(|character: char| character.is_ascii_digit() || character == '.').unwrap_or(after.len());
+        let (unit, after) = after.split_at(end);
+        let unit = match unit {
+            "ns" => 1e-9,
+            "us" | "\u{b5}s" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        seconds += number.parse::<f64>().ok()? * unit;
+        rest = after;
+    }
+    (!text.trim().is_empty() && seconds <= LONGEST).then(|| Duration::from_secs_f64(seconds))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +173,15 @@ mod tests {
         assert_eq!(sizes, [10 << 20, 1536, 1024, 2 << 30, 1 << 20, 7]);
         for text in ["", "m", "-1m", "0", "10x", "99999999t", "1..2m"] {
             assert_eq!(size(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_are_gos() {
+        let milliseconds = ["1s", "500ms", "1.5s", "1m30s", "0s"].map(|text| duration(text).unwrap().as_millis());
+        assert_eq!(milliseconds, [1000, 500, 1500, 90_000, 0]);
+        for text in ["", "1", "s", "-1s", "1x", "1 s", "25h", "1..2s"] {
+            assert_eq!(duration(text), None, "{text}");
         }
     }
 }

@@ -17,12 +17,25 @@ pub struct Splunk {
     pub index: Option<String>,
     /// `splunk-format`.
     pub format: SplunkFormat,
-    /// `splunk-gzip`.
-    pub gzip: bool,
+    /// `splunk-gzip`, and its level: none where the library chooses.
+    pub gzip: Gzip,
+    /// `splunk-verify-connection`, true where it is absent: the collector is asked before the container starts.
+    pub verifies: bool,
     /// `splunk-insecureskipverify`.
     pub trusts_anybody: bool,
     /// `splunk-capath`: a file with the server's authority.
     pub authority: Option<String>,
+}
+
+/// `splunk-gzip` and `splunk-gzip-level`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gzip {
+    /// Requests go as they are.
+    Off,
+    /// They are compressed as the library likes it.
+    Default,
+    /// They are compressed at this level, 0 to 9.
+    Level(u32),
 }
 
 /// `splunk-format`.
@@ -53,7 +66,13 @@ impl Splunk {
         if level.is_some_and(|level| !(-1..=9).contains(&level)) {
             return Err(options.invalid("splunk-gzip-level", "it is -1 to 9"));
         }
-        options.flag("splunk-verify-connection")?;
+        let gzip = match (options.flag("splunk-gzip")?, level.map(u32::try_from)) {
+            (false, _) => Gzip::Off,
+            (true, Some(Ok(level))) => Gzip::Level(level),
+            (true, Some(Err(_)) | None) => Gzip::Default,
+        };
+        let verifies =
+            options.text("splunk-verify-connection").is_none() || options.flag("splunk-verify-connection")?;
         if options.flag("splunk-index-acknowledgment")? {
             return Err(options.invalid("splunk-index-acknowledgment", "acknowledgements are not supported"));
         }
@@ -67,7 +86,8 @@ impl Splunk {
             source_type: options.owned("splunk-sourcetype"),
             index: options.owned("splunk-index"),
             format,
-            gzip: options.flag("splunk-gzip")?,
+            gzip,
+            verifies,
             trusts_anybody: options.flag("splunk-insecureskipverify")?,
             authority: options.owned("splunk-capath"),
         })

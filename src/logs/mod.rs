@@ -28,7 +28,7 @@ pub use join::{Line, LineEnd, MAX_LINE};
 pub use read::{Query, Reader};
 pub use sent::{Count, Sent};
 pub use show::{Bytes, Prefix, Show, Style, Times, escape};
-pub use store::{StreamFile, describe, entries, prune, streams};
+pub use store::{StreamFile, create_group, describe, entries, prune, streams};
 pub use tail::{Mark, Step, Tail};
 pub use tally::{Place, Tally};
 pub use tape::Until;

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -39,6 +40,20 @@ pub fn describe(path: &Path, file: &StreamFile) -> Result<(), LogError> {
     let text = serde_json::to_vec(file).expect("a description is plain data");
     fs::write(&new, text).map_err(|source| LogError::Create { path: new.clone(), source })?;
     fs::rename(&new, &path).map_err(|source| LogError::Rotate { from: new, to: path, source })
+}
+
+/// Keeps the directory of a group that was made on purpose when its last stream goes.
+const KEPT: &str = "group";
+
+/// Makes a group that is there without a stream.
+pub fn create_group(directory: &Path) -> Result<(), LogError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| LogError::Create { path, source }
+    };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed(directory))?;
+    let kept = directory.join(KEPT);
+    fs::File::create(&kept).map(drop).map_err(failed(&kept))
 }
 
 /// The logs of a group's streams, in the order of their names. `groups` are its directories, one for each region.
@@ -169,7 +184,10 @@ mod tests {
         prune(&layout.logs(), Retention { days: 1, bytes: 2500 }, |task| task == "a").unwrap();
         assert_eq!(paths.each_ref().map(|path| path.exists()), [true, false, true]);
         assert!(!layout.log_stream("r", "g", "b").exists(), "its directory goes with it");
+        create_group(&layout.log_group("r", "made")).unwrap();
+        create_group(&layout.log_group("r", "made")).unwrap();
         prune(&layout.logs(), Retention { days: 1, bytes: 0 }, |_| false).unwrap();
-        assert!(!layout.logs().join("r").exists());
+        let left = entries(&layout.logs().join("r")).unwrap();
+        assert_eq!(left, [layout.log_group("r", "made")], "a group that was made on purpose stays without a stream");
     }
 }

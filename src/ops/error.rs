@@ -35,6 +35,12 @@ pub enum OpsError {
         /// The groups that there are.
         groups: String,
     },
+    /// A group cannot have this name.
+    #[error("the name of the group")]
+    GroupName {
+        /// Why not.
+        source: crate::logging::LogOptionError,
+    },
     /// An image cannot be fetched.
     #[error(transparent)]
     Fetch(#[from] crate::image::Failure),

@@ -9,7 +9,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Engine, OpsError};
-use crate::logging::Multiline;
+use crate::ecs::TaskDefinition;
+use crate::logging::{Driver, Logging, Multiline};
 use crate::logs::{self, Line, Merge, Query, Reader, StreamFile, Until};
 
 /// How often a follower looks for more, in milliseconds.
@@ -51,6 +52,30 @@ impl Engine {
             return Err(OpsError::NoStreams { group, prefix, groups: self.group_names()?.join(", ") });
         }
         Ok(group_logs)
+    }
+
+    /// Makes a group of the configured region; one that is there stays as it is.
+    pub fn create_group(&self, group: &str) -> Result<(), OpsError> {
+        let options = [("awslogs-group".to_owned(), group.to_owned())].into();
+        Logging::read("awslogs", &options).map_err(|source| OpsError::GroupName { source })?;
+        Ok(logs::create_group(&self.layout().log_group(&self.config.region, group))?)
+    }
+
+    /// Why a task cannot have its logs, as far as that can be known before its images are here: the place of the container,
+    /// and ECS's reason.
+    pub(super) fn log_fault(&self, definition: &TaskDefinition, is_fargate: bool) -> Option<(usize, String)> {
+        if let Some(fault) = crate::plan::log::fault(definition, is_fargate) {
+            return Some(fault);
+        }
+        if self.config.log.create_groups || self.config.log.cloudwatch {
+            return None; // made as it is written to, or somebody else's to know
+        }
+        definition.container_definitions.iter().enumerate().find_map(|(place, container)| {
+            let Driver::AwsLogs(aws) = crate::plan::log::read(container).ok()?.driver else { return None };
+            let region = aws.region.as_ref().unwrap_or(&self.config.region);
+            let is_there = aws.creates_group || self.layout().log_group(region, &aws.group).is_dir();
+            (!is_there).then(|| (place, crate::plan::log::no_group(is_fargate)))
+        })
     }
 
     /// The names of all groups.

@@ -75,11 +75,7 @@ impl Engine {
         if let Some(missing) = grants::missing(definition.definition(), &self.config.instance) {
             return Err(missing.into());
         }
-        // ECS finds these out before it pulls.
-        let foreign = platform::foreign(definition.definition()).map(|reason| (0, reason));
-        let logs = || crate::plan::log::fault(definition.definition(), definition.is_fargate());
-        if let Some((container, reason)) = foreign.or_else(logs) {
-            let missing = Missing { container: Some(container), reason };
+        if let Some(missing) = self.fault(&definition) {
             let values = TaskValues::default();
             return Ok(TaskImages { started_at, stopped_at: started_at, values, outcome: Err(missing) });
         }
@@ -123,6 +119,10 @@ impl Engine {
         fetched: Option<&TaskValues>,
     ) -> Result<Option<TaskImages>, OpsError> {
         let started_at = now();
+        if let Some(missing) = self.fault(definition) {
+            let values = TaskValues::default();
+            return Ok(Some(TaskImages { started_at, stopped_at: started_at, values, outcome: Err(missing) }));
+        }
         let references = references(definition.definition(), options)?;
         let values = match (self.asks_aws(definition.definition()), fetched) {
             (true, None) => return Ok(None),
@@ -148,6 +148,13 @@ impl Engine {
         }
         let outcome = Ok(Present { facts: found, _using: using });
         Ok(Some(TaskImages { started_at, stopped_at: now(), values, outcome }))
+    }
+
+    /// What ECS finds out before it pulls.
+    fn fault(&self, definition: &ValidTaskDefinition) -> Option<Missing> {
+        let foreign = platform::foreign(definition.definition()).map(|reason| (0, reason));
+        let found = foreign.or_else(|| self.log_fault(definition.definition(), definition.is_fargate()));
+        found.map(|(container, reason)| Missing { container: Some(container), reason })
     }
 
     /// Pulls what is not here or is to be asked for, all at once. The first container's failure is the task's.

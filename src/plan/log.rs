@@ -356,15 +356,27 @@ pub fn secret_variable(option: &str, place: usize) -> String {
     format!("{option}_{place}")
 }
 
-/// Why a task cannot start for its logs: the place of the container, and ECS's reason.
-pub fn fault(definition: &TaskDefinition, is_fargate: bool) -> Option<(usize, String)> {
-    let words = |what: String| match is_fargate {
+/// ECS's reason for a task whose log cannot be had.
+fn words(is_fargate: bool, what: &str) -> String {
+    match is_fargate {
         true => format!("ResourceInitializationError: failed to validate logger args: {what}"),
         false => format!("CannotStartContainerError: failed to initialize logging driver: {what}"),
-    };
+    }
+}
+
+/// The reason where the group of `awslogs` does not exist in the local store; the words are CloudWatch Logs' own.
+pub fn no_group(is_fargate: bool) -> String {
+    let retried = if is_fargate { "create stream has been retried 1 times: " } else { "" };
+    let why =
+        "failed to create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not exist.";
+    words(is_fargate, &format!("{retried}{why}"))
+}
+
+/// Why a task cannot start for its logs: the place of the container, and ECS's reason.
+pub fn fault(definition: &TaskDefinition, is_fargate: bool) -> Option<(usize, String)> {
     for (place, container) in definition.container_definitions.iter().enumerate() {
         if let Err(error) = read(container) {
-            return Some((place, words(error.to_string())));
+            return Some((place, words(is_fargate, &error.to_string())));
         }
     }
     let (place, router) = router(definition)?;

@@ -45,10 +45,15 @@ fn a_stream_has_a_directory_of_its_own_and_is_sent_only_where_that_is_configured
 
 #[test]
 fn what_waits_to_be_sent_has_room_in_the_local_files() {
-    let waits = log("syslog", &json!({ "max-buffer-size": "10m", "labels": "team" }), &settings());
+    let waits = log("fluentd", &json!({ "max-buffer-size": "10m", "labels": "team" }), &settings());
     assert_eq!((waits.max_bytes, waits.max_files), (1 << 20, 12));
     assert_eq!(waits.source.extra, BTreeMap::from([("team".to_owned(), "a".to_owned())]));
-    assert_eq!(log("syslog", &json!({ "mode": "blocking" }), &settings()).max_files, 3);
+    let blocking = log("syslog", &json!({ "mode": "blocking", "labels": "team" }), &settings());
+    assert_eq!(
+        (blocking.max_files, blocking.source.extra),
+        (3, BTreeMap::new()),
+        "a syslog message has no place for it"
+    );
 }
 
 #[test]

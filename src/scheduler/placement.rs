@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::PlacementRules;
-use crate::validate::{Expression, FACT, fact};
 use crate::validate::ports::HostPort;
+use crate::validate::{Expression, FACT, fact};
 
 /// A property of an instance, `ecs.instance-type` = `t2.micro`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -270,7 +270,8 @@ mod tests {
             (fact("task:group"), "service:web"),
             (fact("task:group"), "family:db"),
         ];
-        let any = |name: &str, test: &dyn Fn(&str) -> bool| all.iter().any(|(known, value)| known == name && test(value));
+        let any =
+            |name: &str, test: &dyn Fn(&str) -> bool| all.iter().any(|(known, value)| known == name && test(value));
         text.parse::<Expression>().unwrap_or_else(|error| panic!("{error}")).holds(&any)
     }
 

@@ -8,10 +8,10 @@ use super::report::{Path, Report};
 use super::support::Target;
 use crate::ecs::ContainerDefinition;
 use crate::ecs::container_definition::LogConfiguration;
-use crate::logging::{Logging, firelens::Router};
+use crate::logging::{Logging, firelens::Router, idle};
 
 /// Fargate's drivers.
-const FARGATE: [&str; 3] = ["awslogs", "splunk", "awsfirelens"];
+pub(super) const FARGATE: [&str; 3] = ["awslogs", "splunk", "awsfirelens"];
 
 /// One container's log configuration.
 pub(super) fn check(log: &LogConfiguration, place: &Place<'_>, report: &mut Report) {
@@ -38,9 +38,15 @@ pub(super) fn check(log: &LogConfiguration, place: &Place<'_>, report: &mut Repo
         let words = "Fargate requires task definition to have execution role ARN to support log driver awslogs";
         report.refused_by_ecs(&driver, words);
     }
+    let none = BTreeMap::new();
+    let said = log.options.as_ref().unwrap_or(&none);
+    // What a secret option holds is not known: it asks for something.
+    let secret = log.secret_options.iter().flatten().map(|secret| (secret.name.clone(), "secret".to_owned()));
+    for (name, why) in idle(name, &said.clone().into_iter().chain(secret).collect()) {
+        report.warning(&option.member(name.to_owned()), format!("log opt '{name}' has no effect: {why}"));
+    }
     if log.secret_options.as_ref().is_none_or(Vec::is_empty) {
-        let none = BTreeMap::new();
-        if let Err(error) = Logging::read(name, log.options.as_ref().unwrap_or(&none)) {
+        if let Err(error) = Logging::read(name, said) {
             report.warning(&option, format!("the task will not start: failed to validate logger args: {error}"));
         }
     }

@@ -13,6 +13,7 @@ pub mod exec;
 pub mod fetch;
 mod pause;
 mod prepare;
+mod receivers;
 pub mod ship;
 mod start;
 mod sweep;

@@ -13,6 +13,13 @@ impl Worker {
     /// The kernel's cgroup lock is slow to get when nobody has had it lately; the network is made meanwhile.
     pub(super) fn prepare(&self) -> Report {
         pass("prepare: asked");
+        match self.with_receivers(|| self.make()) {
+            (Report::Prepared, Some(reason)) => Report::Failed { reason },
+            (report, _) => report,
+        }
+    }
+
+    fn make(&self) -> Report {
         self.begin_disk();
         let group = &self.plan.cgroup;
         // An earlier attempt may have left a container half made. It would hold on to the network of that attempt.

@@ -36,6 +36,11 @@ impl Worker {
             Ok(plan) => plan,
             Err(error) => return failed("ResourceInitializationError", &error),
         };
+        if run == 0
+            && let Some(reason) = self.receiver(place)
+        {
+            return Report::Failed { reason };
+        }
         let companions = match self.companions(place) {
             Ok(companions) => companions,
             Err(error) => return failed("CannotCreateContainerError", error.as_ref()),

@@ -39,7 +39,8 @@ fn fields(args: &[&str]) -> BTreeMap<String, Value> {
 
 /// The members of a task definition, without what RunTask replaces.
 fn definition() -> BTreeMap<String, Value> {
-    fields(&["--format", "json"]).into_iter().filter(|(place, _)| !place.starts_with("overrides")).collect()
+    let is_own = |place: &str| !place.starts_with("overrides") && !place.starts_with("logOptions");
+    fields(&["--format", "json"]).into_iter().filter(|(place, _)| is_own(place)).collect()
 }
 
 fn sorted(words: &Value) -> Vec<String> {

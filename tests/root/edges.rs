@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::generate::generate;
 use crate::support::root::Root;
-use crate::support::{container, say, task};
+use crate::support::{container, instance, say, task};
 
 /// How many are run.
 const SAMPLE: usize = 16;
@@ -71,4 +71,58 @@ fn names_at_their_limits_and_ten_containers_with_values_of_every_kind_run() {
     let written = root.until_written(&task, &names[0], "V7=vvv");
     assert!(written.contains("V4==") && written.contains("V2=a") && written.contains("V6=$(x) `y`"), "{written}");
     root.berth(["rm", "-f", &task.id]).ok();
+}
+
+#[test]
+fn ten_containers_with_a_hundred_mounts_each_run() {
+    const MOUNTS: usize = 100;
+    let root = Root::with_images(&["probe"]);
+    let volumes: Vec<Value> = (0..MOUNTS).map(|number| json!({"name": format!("v{number}"), "host": {}})).collect();
+    let points: Vec<Value> = (0..MOUNTS)
+        .map(|number| json!({"sourceVolume": format!("v{number}"), "containerPath": format!("/m/{number}")}))
+        .collect();
+    let mut containers: Vec<Value> =
+        (0..10).map(|number| container(&format!("c{number}"), &["mounts"], json!({"mountPoints": points}))).collect();
+    // One stays, so that the others' logs can be read while the task runs.
+    containers[9] = container("c9", &["trap", "TERM", "--", "0"], json!({"mountPoints": points}));
+    containers[..9].iter_mut().for_each(|one| one["essential"] = json!(false));
+    let mut definition = task(&containers);
+    definition["volumes"] = volumes.into();
+    let started = root.run_detached(&definition);
+    for number in 0..9 {
+        let written = root.until_written(&started, &format!("c{number}"), "/m/99");
+        let mounted = (0..MOUNTS).filter(|place| written.contains(&format!("/m/{place} ")));
+        assert_eq!(mounted.count(), MOUNTS, "{written}");
+    }
+    // The volumes are the task's: what one writes the others see.
+    root.exec(&started, "c9", &["/probe", "write", "/m/57/file", "shared"]).ok();
+    assert_eq!(root.exec(&started, "c9", &["/probe", "cat", "/m/57/file"]).ok().trim(), "shared");
+    root.stop(&started);
+}
+
+#[test]
+fn numbers_at_the_ends_of_their_ranges_run() {
+    let root = Root::with_images(&["probe"]);
+    root.configure("[instance]\ncapabilities = []\n");
+    let most = i32::MAX;
+    let check = json!({
+        "command": ["CMD", "/probe", "exit", "0"], "interval": most, "timeout": most, "retries": most, "startPeriod": most,
+    });
+    let web = container(
+        "web",
+        &["print", "there"],
+        json!({
+            "cpu": 262_144, "memory": most, "memoryReservation": most, "stopTimeout": most, "startTimeout": most,
+            "healthCheck": check,
+            "restartPolicy": {"enabled": true, "restartAttemptPeriod": most, "ignoredExitCodes": [most, i32::MIN]},
+            "linuxParameters": {
+                "sharedMemorySize": most, "maxSwap": most, "swappiness": 100,
+                "tmpfs": [{"containerPath": "/t", "size": most}],
+            },
+        }),
+    );
+    let mut definition = instance(&[web]);
+    (definition["cpu"], definition["memory"]) = (Value::Null, Value::Null);
+    let finished = root.run(&definition);
+    assert!(finished.code() == 0 && finished.stdout.contains("there"), "{finished:#?}");
 }

@@ -244,10 +244,10 @@ fn the_journal_gets_fields_and_long_messages_in_memory() {
 fn what_the_buffer_cannot_hold_is_dropped_and_counted_exactly() {
     const LINES: u64 = 60_000;
     let root = Root::with_images(&["probe"]);
-    // Nobody listens there until most of it is written.
+    // Nobody listens there until most of it is written; without `fluentd-async` and the like the task would not start.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    let gone = std::thread::spawn(move || drop(listener.accept())); // whoever asks whether somebody is there, once
     let options =
         json!({ "syslog-address": format!("tcp://{address}"), "syslog-format": "rfc3164", "max-buffer-size": "200k" });
     let bytes = (LINES * 100).to_string();
@@ -260,6 +260,7 @@ fn what_the_buffer_cannot_hold_is_dropped_and_counted_exactly() {
             one
         }),
     ));
+    gone.join().unwrap();
     eventually(PATIENCE, "most of it is dropped", || {
         (status(&root, &started, "app")["droppedLines"].as_u64()? > 0).then_some(())
     });

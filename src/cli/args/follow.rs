@@ -44,6 +44,7 @@ pub struct Why {
     berth logs --since 2026-11-21T12:00:00Z --timestamps 3f2a\n  \
     berth logs --format json 3f2a | jq -r .message\n  \
     berth logs --group /ecs/web --stream prod/app -f\n  \
+    berth logs --group /ecs/web --create   make it, where [log] create-groups = false wants that\n  \
     berth logs --status 3f2a               what was sent, what was dropped, and why"
 )]
 pub struct Logs {
@@ -68,6 +69,9 @@ pub struct Logs {
     /// Only streams whose names begin so (PREFIX/CONTAINER/TASK)
     #[arg(long, value_name = "PREFIX", requires = "group")]
     pub stream: Option<String>,
+    /// Make the group, so that it is there before a task writes to it ([log] create-groups = false asks for that)
+    #[arg(long, requires = "group", conflicts_with_all = ["follow", "tail", "since", "stream"])]
+    pub create: bool,
     /// What became of the output: lines sent and dropped by each log driver, and why
     #[arg(long, conflicts_with_all = ["follow", "tail", "since", "group"])]
     pub status: bool,

@@ -26,6 +26,9 @@ pub struct LogConfig {
     /// Whether `awslogs` goes to CloudWatch Logs (the region's, or the endpoint of `[aws]`) beside the local store. Credentials
     /// come from the shared files of AWS's SDKs, by `[aws] profile` or `AWS_PROFILE`.
     pub cloudwatch: bool,
+    /// Whether a group of the local store is there as soon as something is written to it. Where not, it is made by
+    /// `awslogs-create-group` or by `berth logs --group NAME --create`, as one of CloudWatch Logs has to be made.
+    pub create_groups: bool,
     /// How long a task that is over waits until its last output is sent.
     pub drain_seconds: u64,
     /// The socket of the journal.
@@ -41,6 +44,7 @@ impl Default for LogConfig {
             retention_days: 30,
             retention_mib: 2048,
             cloudwatch: false,
+            create_groups: true,
             drain_seconds: 10,
             journal_socket: "/run/systemd/journal/socket".into(),
         }

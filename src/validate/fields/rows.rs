@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use super::super::log_rules::FARGATE;
 use super::overrides::TASK_OVERRIDE;
 use super::{Field, Refusal, Shape, Support, TASK_DEFINITION, Word};
+use crate::logging::{Effect, LogOption, log_options};
 
 const OVERRIDES: Field = super::yes("overrides", Shape::Structure(TASK_OVERRIDE))
     .remark("`berth run --overrides`; the result keeps all rules");
@@ -30,12 +32,30 @@ pub struct Row {
 }
 
 /// All members of a task definition in the order of the service model, each in front of those below it; then, as
-/// `overrides.`, what RunTask replaces.
+/// `overrides.`, what RunTask replaces; and as `logOptions.DRIVER.`, the options of log drivers.
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     add(TASK_DEFINITION, "", Status::default(), &mut rows);
     add(&[OVERRIDES], "", Status::default(), &mut rows);
+    rows.extend(log_options().map(|option| log_row(&option)));
     rows
+}
+
+fn log_row(option: &LogOption) -> Row {
+    let (berth, remark) = match option.effect {
+        Effect::Honoured => ("yes", ""),
+        Effect::Idle(why) => ("no effect", why),
+        Effect::Refused => ("refused", ""),
+    };
+    Row {
+        field: format!("logOptions.{}.{}", option.driver, option.name),
+        r#type: "string".to_owned(),
+        required: false,
+        words: Vec::new(),
+        fargate: if FARGATE.contains(&option.driver) { "yes" } else { "refused" }.to_owned(),
+        berth: berth.to_owned(),
+        remark: remark.to_owned(),
+    }
 }
 
 /// What the members around one make of it.

@@ -1,5 +1,7 @@
 //! `awslogs` at CloudWatch Logs: the stream made if need be, then batches within the service's limits.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::destination::{SendError, text};
@@ -44,7 +46,7 @@ impl CloudWatch {
     /// Sends a batch; what of it the service did not want.
     pub(super) fn send(&mut self, batch: &[Event]) -> Result<Count, SendError> {
         if !self.ready {
-            self.make_stream().map_err(|error| SendError::Failed(chain(&error)))?;
+            self.make_stream().map_err(|(_, error)| SendError::Failed(chain(&error)))?;
             self.ready = true;
         }
         let mut entries: Vec<Entry> =
@@ -60,20 +62,41 @@ impl CloudWatch {
         Ok(refused)
     }
 
-    fn make_stream(&self) -> Result<(), AwsError> {
+    /// How many events wait for each other, and for how long, where the definition says so.
+    pub(super) fn limits(&self) -> (Option<usize>, Option<Duration>) {
+        let events = self.settings.buffered_events.map(|events| usize::try_from(events).unwrap_or(EVENTS));
+        (events, self.settings.flush_seconds.map(|seconds| Duration::from_secs(seconds.into())))
+    }
+
+    /// Makes the stream before the container starts, as Docker's driver does; a group that does not exist is the reason why
+    /// the task never starts.
+    pub(super) fn verify(&mut self) -> Result<(), String> {
+        let failed = |(what, error)| format!("failed to create Cloudwatch log {what}: {}", chain(&error));
+        self.make_stream().map_err(failed)?;
+        self.ready = true;
+        Ok(())
+    }
+
+    /// An error says what could not be made, the stream or its group.
+    fn make_stream(&self) -> Result<(), (&'static str, AwsError)> {
         if !self.settings.creates_stream {
             return Ok(());
         }
-        match self.call("CreateLogStream", json!({ "logStreamName": self.stream.stream })) {
-            Err(error) if error.code() == Some("ResourceAlreadyExistsException") => Ok(()),
+        let stream = || self.call("CreateLogStream", json!({ "logStreamName": self.stream.stream }));
+        let made = match stream() {
             Err(error) if error.code() == Some("ResourceNotFoundException") && self.settings.creates_group => {
                 match self.call("CreateLogGroup", json!({})) {
-                    Err(error) if error.code() != Some("ResourceAlreadyExistsException") => return Err(error),
-                    _ => {}
+                    Err(error) if error.code() != Some("ResourceAlreadyExistsException") => {
+                        return Err(("group", error));
+                    }
+                    _ => stream(),
                 }
-                self.call("CreateLogStream", json!({ "logStreamName": self.stream.stream })).map(drop)
             }
-            made => made.map(drop),
+            made => made,
+        };
+        match made {
+            Err(error) if error.code() != Some("ResourceAlreadyExistsException") => Err(("stream", error)),
+            _ => Ok(()),
         }
     }
 
@@ -102,7 +125,9 @@ impl CloudWatch {
 
     fn call(&self, operation: &str, mut body: Value) -> Result<Value, AwsError> {
         body["logGroupName"] = self.stream.group.clone().into();
-        self.client.call_in(&self.stream.region, Service::Logs, operation, &body)
+        let emf = operation == "PutLogEvents" && self.settings.is_emf;
+        let headers: &[_] = if emf { &[("x-amzn-logs-format", "json/emf")] } else { &[] };
+        self.client.call_with(&self.stream.region, Service::Logs, operation, &body, headers)
     }
 }
 

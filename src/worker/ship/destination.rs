@@ -106,15 +106,42 @@ impl Destination {
     pub(super) fn limits(&self) -> Limits {
         match self {
             Self::Splunk(_) => Limits { linger: Duration::from_millis(500), overhead: 256, ..Limits::default() },
-            Self::CloudWatch(_) => Limits {
-                events: cloudwatch::EVENTS,
-                bytes: cloudwatch::BYTES,
-                overhead: cloudwatch::OVERHEAD,
-                linger: Duration::from_millis(500),
-            },
+            Self::CloudWatch(cloudwatch) => {
+                let (events, linger) = cloudwatch.limits();
+                Limits {
+                    events: events.map_or(cloudwatch::EVENTS, |events| events.min(cloudwatch::EVENTS)),
+                    bytes: cloudwatch::BYTES,
+                    overhead: cloudwatch::OVERHEAD,
+                    linger: linger.unwrap_or(Duration::from_millis(500)),
+                }
+            }
             Self::Syslog(_) | Self::Gelf(_) | Self::Forward(_) | Self::Journald(_) | Self::Unusable(_) => {
                 Limits::default()
             }
+        }
+    }
+
+    /// How long the first new attempt after a failure waits, where the definition says so.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        match self {
+            Self::Gelf(gelf) => gelf.pause(),
+            Self::Forward(forward) => forward.pause(),
+            Self::Syslog(_) | Self::Splunk(_) | Self::Journald(_) | Self::CloudWatch(_) | Self::Unusable(_) => None,
+        }
+    }
+
+    /// Whether the receiver is there, as Docker's drivers ask before the container starts. A router is never asked: it starts
+    /// with the task.
+    pub(super) fn verify(&mut self) -> Result<(), String> {
+        let text = |error: io::Error| error.to_string();
+        match self {
+            Self::Syslog(syslog) => syslog.verify().map_err(text),
+            Self::Gelf(gelf) => gelf.verify().map_err(text),
+            Self::Forward(forward) => forward.verify().map_err(text),
+            Self::Splunk(splunk) => splunk.verify(),
+            Self::Journald(journald) => journald.verify(),
+            Self::CloudWatch(cloudwatch) => cloudwatch.verify(),
+            Self::Unusable(reason) => Err(reason.clone()),
         }
     }
 

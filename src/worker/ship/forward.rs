@@ -2,12 +2,13 @@
 //! the task's own router.
 
 use std::io;
+use std::time::Duration;
 
 use rmp::encode;
 
 use super::destination::{SendError, text};
 use super::tls::Tls;
-use super::wire::{Target, Wire};
+use super::wire::{Limits, Target, Wire};
 use crate::logging::{Address, Fluentd, SyslogTls};
 use crate::logs::Event;
 use crate::plan::LogSource;
@@ -23,6 +24,8 @@ pub(super) struct Forward {
     source: LogSource,
     acknowledged: bool,
     nanoseconds: bool,
+    pause: Option<Duration>,
+    is_async: bool,
 }
 
 impl Forward {
@@ -30,12 +33,26 @@ impl Forward {
         let address = settings.address.clone();
         let tls = matches!(address, Address::Tls { .. }).then(|| Tls::new(SyslogTls::default()));
         let (acknowledged, nanoseconds) = (settings.acknowledged, settings.nanoseconds);
-        Ok(Self { wire: Wire::new(Target::Address(address, tls))?, source, acknowledged, nanoseconds })
+        let usual = Limits::default();
+        let write = settings.write_timeout.unwrap_or(usual.write);
+        let read = settings.read_timeout.unwrap_or(usual.read);
+        let wire = Wire::with_limits(Target::Address(address, tls), Limits { write, read })?;
+        Ok(Self { wire, source, acknowledged, nanoseconds, pause: settings.pause, is_async: settings.is_async })
     }
 
     pub(super) fn to_router(socket: std::path::PathBuf, source: LogSource) -> io::Result<Self> {
         let wire = Wire::new(Target::Container(socket))?;
-        Ok(Self { wire, source, acknowledged: false, nanoseconds: true })
+        Ok(Self { wire, source, acknowledged: false, nanoseconds: true, pause: None, is_async: true })
+    }
+
+    /// How long the first new attempt waits.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        self.pause
+    }
+
+    /// Whether the server can be connected to, where the container is not to start without.
+    pub(super) fn verify(&mut self) -> io::Result<()> {
+        if self.is_async { Ok(()) } else { self.wire.connect().map(drop) }
     }
 
     pub(super) fn send(&mut self, batch: &[Event]) -> Result<(), SendError> {

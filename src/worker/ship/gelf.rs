@@ -1,6 +1,7 @@
 //! `gelf`: Graylog's format 1.1, one JSON object an event: compressed datagrams, in pieces where they are long, or a stream.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use flate2::Compression as Level;
 use flate2::write::{GzEncoder, ZlibEncoder};
@@ -22,14 +23,28 @@ const PIECES: usize = 128;
 pub(super) struct Gelf {
     wire: Wire,
     compression: Compression,
+    level: Level,
+    pause: Option<Duration>,
     host: String,
     source: LogSource,
 }
 
 impl Gelf {
     pub(super) fn new(settings: Settings, source: LogSource) -> io::Result<Self> {
-        let wire = Wire::new(Target::Address(settings.address, None))?;
-        Ok(Self { wire, compression: settings.compression, host: hostname(), source })
+        let Settings { address, compression, level, pause } = settings;
+        let wire = Wire::new(Target::Address(address, None))?;
+        let level = level.map_or(Level::default(), Level::new);
+        Ok(Self { wire, compression, level, pause, host: hostname(), source })
+    }
+
+    /// How long the first new attempt waits.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        self.pause
+    }
+
+    /// Whether the server can be connected to; datagrams need nobody there.
+    pub(super) fn verify(&mut self) -> io::Result<()> {
+        self.wire.connect().map(drop)
     }
 
     pub(super) fn send(&mut self, batch: &[Event]) -> Result<(), SendError> {
@@ -70,7 +85,7 @@ impl Gelf {
     }
 
     fn datagrams(&mut self, message: &[u8], place: usize) -> Result<(), SendError> {
-        let packed = pack(message, self.compression)?;
+        let packed = pack(message, self.compression, self.level)?;
         if packed.len() <= DATAGRAM {
             return Ok(self.wire.send(&packed)?);
         }
@@ -98,16 +113,16 @@ pub(super) fn seconds(event: &Event) -> f64 {
     at.as_millisecond() as f64 / 1000.0
 }
 
-fn pack(message: &[u8], compression: Compression) -> io::Result<Vec<u8>> {
+fn pack(message: &[u8], compression: Compression, level: Level) -> io::Result<Vec<u8>> {
     match compression {
         Compression::None => Ok(message.to_vec()),
         Compression::Gzip => {
-            let mut encoder = GzEncoder::new(Vec::new(), Level::fast());
+            let mut encoder = GzEncoder::new(Vec::new(), level);
             encoder.write_all(message)?;
             encoder.finish()
         }
         Compression::Zlib => {
-            let mut encoder = ZlibEncoder::new(Vec::new(), Level::fast());
+            let mut encoder = ZlibEncoder::new(Vec::new(), level);
             encoder.write_all(message)?;
             encoder.finish()
         }

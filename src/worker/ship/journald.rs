@@ -60,12 +60,23 @@ impl Journald {
         Ok(())
     }
 
-    fn one(&mut self, message: &[u8]) -> io::Result<()> {
+    /// Whether there is a journal; the words are Docker's.
+    pub(super) fn verify(&mut self) -> Result<(), String> {
+        self.connect()
+            .map_err(|error| format!("journald is not enabled on this host: {}: {error}", self.path.display()))
+    }
+
+    fn connect(&mut self) -> io::Result<()> {
         if !self.connected {
             self.socket = UnixDatagram::unbound()?;
             self.socket.connect(&self.path)?;
             self.connected = true;
         }
+        Ok(())
+    }
+
+    fn one(&mut self, message: &[u8]) -> io::Result<()> {
+        self.connect()?;
         match self.socket.send(message) {
             Err(error) if error.raw_os_error() == Some(Errno::EMSGSIZE as i32) => self.in_memory(message),
             sent => sent.map(drop),

@@ -178,7 +178,8 @@ impl Lane {
 
     /// Sends the batch, however often it takes; in non-blocking mode until it is too old.
     fn send_all(&mut self) -> Result<(), LogError> {
-        let mut pause = FIRST_PAUSE;
+        let first = self.destination.pause().unwrap_or(FIRST_PAUSE);
+        let mut pause = first;
         while !self.batch.is_empty() {
             match self.destination.send(&self.batch) {
                 Ok(refused) => {
@@ -198,7 +199,7 @@ impl Lane {
                 Err(SendError::Failed(source)) => {
                     self.note(&source);
                     self.rest(pause);
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause = (pause * 2).min(LONGEST_PAUSE.max(first));
                     self.pass_over()?;
                 }
             }

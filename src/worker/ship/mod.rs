@@ -18,14 +18,16 @@ mod tls;
 mod wire;
 
 use std::io::{self, BufRead};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use nix::sys::prctl;
 use nix::sys::stat::Mode;
 
+use self::destination::Destination;
 use self::lane::{Lane, Wake};
 use super::protocol::{HOST_NETWORK_FD, PLAN_FD, ShipOrder};
+use crate::ecs::LaunchType;
 use crate::plan::TaskPlan;
 use crate::sys;
 use crate::sys::capability::{self, Capabilities};
@@ -58,6 +60,22 @@ pub fn run() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the receiver of a container's log is there. For a thread of its own, which ends with it: it is moved to the host's
+/// network, and loses every right.
+pub(super) fn verify(plan: &TaskPlan, place: usize, host_network: BorrowedFd<'_>) -> Result<(), String> {
+    let text = |error: io::Error| error.to_string();
+    sys::netns::enter(host_network).map_err(text)?;
+    confine().map_err(text)?;
+    let mut destination = Destination::new(plan, place).map_err(text)?;
+    match destination.verify() {
+        // As Fargate does, which says so.
+        Err(_) if matches!(destination, Destination::CloudWatch(_)) && plan.launch_type == LaunchType::Fargate => {
+            destination.verify().map_err(|why| format!("create stream has been retried 1 times: {why}"))
+        }
+        verified => verified,
+    }
 }
 
 /// Its files are root's own, its sockets are made like anybody's.

@@ -18,7 +18,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use super::destination::{SendError, hostname, text};
 use super::gelf::seconds;
 use super::names::Names;
-use crate::logging::{Splunk as Settings, SplunkFormat};
+use crate::logging::{Gzip, Splunk as Settings, SplunkFormat};
 use crate::logs::Event;
 use crate::plan::LogSource;
 
@@ -67,13 +67,37 @@ impl Splunk {
         Ok(Self { agent, settings, source, host: hostname() })
     }
 
+    fn url(&self) -> String {
+        format!("{}/services/collector/event/1.0", self.settings.url)
+    }
+
+    /// Asks the collector whether it is there, unless that is not wanted; the words are those of Docker's driver.
+    pub(super) fn verify(&self) -> Result<(), String> {
+        if !self.settings.verifies {
+            return Ok(());
+        }
+        let url = self.url();
+        let mut answer = self.agent.options(&url).call().map_err(|error| format!("Options \"{url}\": {error}"))?;
+        let status = answer.status();
+        if status.as_u16() == 200 {
+            return Ok(());
+        }
+        let said = answer.body_mut().with_config().limit(ANSWER).read_to_string().unwrap_or_default();
+        Err(format!("splunk: failed to verify connection - {status} - {said}"))
+    }
+
     pub(super) fn send(&mut self, batch: &[Event]) -> Result<(), SendError> {
         let mut body: Vec<u8> = Vec::new();
         batch.iter().for_each(|event| body.extend(self.event(event).to_string().into_bytes()));
-        let url = format!("{}/services/collector/event/1.0", self.settings.url);
+        let url = self.url();
         let mut request = self.agent.post(&url).header("authorization", format!("Splunk {}", self.settings.token));
-        if self.settings.gzip {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        let level = match self.settings.gzip {
+            Gzip::Off => None,
+            Gzip::Default => Some(Compression::default()),
+            Gzip::Level(level) => Some(Compression::new(level)),
+        };
+        if let Some(level) = level {
+            let mut encoder = GzEncoder::new(Vec::new(), level);
             encoder.write_all(&body)?;
             body = encoder.finish()?;
             request = request.header("content-encoding", "gzip");

@@ -47,6 +47,11 @@ impl Syslog {
         Ok(Self { wire: Wire::new(target)?, form, counted })
     }
 
+    /// Whether the daemon can be connected to; datagrams need nobody there.
+    pub(super) fn verify(&mut self) -> io::Result<()> {
+        self.wire.connect().map(drop)
+    }
+
     pub(super) fn send(&mut self, batch: &[Event]) -> Result<(), SendError> {
         let kind = self.wire.connect()?;
         let mut stream = Vec::new();

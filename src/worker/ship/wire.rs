@@ -25,7 +25,21 @@ const STALL: Duration = Duration::from_secs(10);
 pub(super) struct Wire {
     to: Target,
     names: Names,
+    limits: Limits,
     open: Option<Open>,
+}
+
+/// How long a stream's write and an answer may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) write: Duration,
+    pub(super) read: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { write: STALL, read: STALL }
+    }
 }
 
 /// What is connected to.
@@ -55,7 +69,11 @@ pub(super) enum Kind {
 
 impl Wire {
     pub(super) fn new(to: Target) -> io::Result<Self> {
-        Ok(Self { to, names: Names::new()?, open: None })
+        Self::with_limits(to, Limits::default())
+    }
+
+    pub(super) fn with_limits(to: Target, limits: Limits) -> io::Result<Self> {
+        Ok(Self { to, names: Names::new()?, limits, open: None })
     }
 
     /// Connects if need be, and says how messages go.
@@ -66,7 +84,7 @@ impl Wire {
         if self.open.is_none() {
             self.open = Some(match &self.to {
                 Target::Container(path) => Open::Unix(container_socket(path)?),
-                Target::Address(address, tls) => dial(address, tls.as_ref(), &self.names)?,
+                Target::Address(address, tls) => dial(address, tls.as_ref(), &self.names, self.limits)?,
             });
         }
         Ok(match self.open {
@@ -122,9 +140,9 @@ impl Open {
     }
 }
 
-fn dial(address: &Address, tls: Option<&Tls>, names: &Names) -> io::Result<Open> {
+fn dial(address: &Address, tls: Option<&Tls>, names: &Names, limits: Limits) -> io::Result<Open> {
     match address {
-        Address::Unix(path) => unix(Path::new(path)),
+        Address::Unix(path) => unix(Path::new(path), limits),
         Address::Udp { host, port } => {
             let to = first(names, host, *port, |to| {
                 let from: SocketAddr = if to.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
@@ -135,19 +153,19 @@ fn dial(address: &Address, tls: Option<&Tls>, names: &Names) -> io::Result<Open>
             to.set_write_timeout(Some(STALL))?;
             Ok(Open::Udp(to))
         }
-        Address::Tcp { host, port } => Ok(Open::Tcp(tcp(names, host, *port)?)),
+        Address::Tcp { host, port } => Ok(Open::Tcp(tcp(names, host, *port, limits)?)),
         Address::Tls { host, port } => {
-            let stream = tcp(names, host, *port)?;
+            let stream = tcp(names, host, *port, limits)?;
             let tls = tls.ok_or(io::ErrorKind::Unsupported)?;
             Ok(Open::Tls(Box::new(tls.connect(host, stream)?)))
         }
     }
 }
 
-fn tcp(names: &Names, host: &str, port: u16) -> io::Result<TcpStream> {
+fn tcp(names: &Names, host: &str, port: u16, limits: Limits) -> io::Result<TcpStream> {
     let stream = first(names, host, port, |to| TcpStream::connect_timeout(&to, CONNECT))?;
-    stream.set_write_timeout(Some(STALL))?;
-    stream.set_read_timeout(Some(STALL))?;
+    stream.set_write_timeout(Some(limits.write))?;
+    stream.set_read_timeout(Some(limits.read))?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -165,10 +183,10 @@ fn first<T>(names: &Names, host: &str, port: u16, connect: impl Fn(SocketAddr) -
     Err(io::Error::new(error.kind(), format!("connect to {host}:{port}: {error}")))
 }
 
-fn unix(path: &Path) -> io::Result<Open> {
+fn unix(path: &Path, limits: Limits) -> io::Result<Open> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("connect to {}: {error}", path.display()));
     match UnixStream::connect(path) {
-        Ok(stream) => limited(stream).map(Open::Unix),
+        Ok(stream) => limited(stream, limits).map(Open::Unix),
         Err(error) if error.raw_os_error() == Some(Errno::EPROTOTYPE as i32) => {
             let socket = UnixDatagram::unbound()?;
             socket.connect(path).map_err(named)?;
@@ -188,11 +206,11 @@ fn container_socket(path: &Path) -> io::Result<UnixStream> {
         return Err(named(io::Error::other("there is something else in its place")));
     }
     let direct = format!("/proc/self/fd/{}", file.as_raw_fd());
-    limited(UnixStream::connect(direct).map_err(named)?)
+    limited(UnixStream::connect(direct).map_err(named)?, Limits::default())
 }
 
-fn limited(stream: UnixStream) -> io::Result<UnixStream> {
-    stream.set_write_timeout(Some(STALL))?;
-    stream.set_read_timeout(Some(STALL))?;
+fn limited(stream: UnixStream, limits: Limits) -> io::Result<UnixStream> {
+    stream.set_write_timeout(Some(limits.write))?;
+    stream.set_read_timeout(Some(limits.read))?;
     Ok(stream)
 }
