@@ -35,6 +35,7 @@ mod pull;
 mod pull_kills;
 mod recovery;
 mod restart;
+mod scheduling;
 mod services;
 mod shared;
 mod task;

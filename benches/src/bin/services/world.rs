@@ -1,5 +1,6 @@
 //! A root of its own with one registered definition, and services of it.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,10 +24,21 @@ pub struct Running {
     pub started: f64,
 }
 
-/// The program with a root of its own.
+/// The program with a root of its own. Its services are deleted at its end.
 pub struct World {
     program: PathBuf,
     pub root: PathBuf,
+    services: RefCell<Vec<String>>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for name in self.services.take() {
+            if let Err(error) = self.delete(&name) {
+                eprintln!("{error}");
+            }
+        }
+    }
 }
 
 impl World {
@@ -34,7 +46,7 @@ impl World {
     pub fn new(top: &Path, scratch: &Path) -> Result<Self, Failure> {
         let program = std::env::var_os("BERTH_BIN").map_or_else(|| top.join("target/release/berth"), PathBuf::from);
         let program = program.canonicalize().map_err(|error| format!("{}: {error}", program.display()))?;
-        let world = Self { program, root: scratch.join("berth") };
+        let world = Self { program, root: scratch.join("berth"), services: RefCell::default() };
         fs::create_dir(&world.root)?;
         fs::write(world.root.join("config.toml"), "[capacity]\ncpu = 1000000\nmemory-mib = 1000000\n")?;
         run(world.command().args(["image", "import"]).arg(top.join("target/fixtures/probe")))?;
@@ -64,12 +76,14 @@ impl World {
     /// Creates a service and does not wait.
     pub fn create(&self, name: &str, count: usize) -> Result<(), Failure> {
         let count = count.to_string();
+        self.services.borrow_mut().push(name.to_owned());
         let args = ["service", "create", name, "--detach", "--task-definition", "idle", "--desired-count", &count];
         run(self.command().args(args)).map(drop)
     }
 
     /// Deletes a service and waits until nothing of it runs.
     pub fn delete(&self, name: &str) -> Result<(), Failure> {
+        self.services.borrow_mut().retain(|one| one != name);
         run(self.command().args(["service", "delete", "--force", name])).map(drop)
     }
 
