@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build fixtures demo demo-image test chaos smoke-guest test-guest test-package lint bench bench-launch bench-pull bench-services documents deb install clean help
+.PHONY: build fixtures demo demo-image test chaos smoke-guest test-guest test-package lint bench bench-launch bench-pull bench-services bench-api fuzz-api documents deb install clean help
 
 PREFIX ?= /usr/local
 UNITDIR ?= /etc/systemd/system
@@ -50,7 +50,7 @@ demo-image:
 	@rootfs-fixtures/make nginx
 
 test: build fixtures ## both suites; the second one needs root
-	$(if $(filter 0,$(shell id -u)),$(call packages,openssl skopeo python3-venv e2fsprogs xfsprogs nftables iproute2))
+	$(if $(filter 0,$(shell id -u)),$(call packages,curl openssl skopeo python3-venv e2fsprogs xfsprogs nftables iproute2))
 	@[ "$$(id -u)" != 0 ] || tests/support/venv
 	@.ci/suites
 
@@ -78,7 +78,7 @@ lint: ## formatting and clippy, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --features failpoints -- -D warnings
 
-bench: bench-launch bench-pull bench-services ## berth beside crun, runc, podman, docker and skopeo; N= how many samples of each
+bench: bench-launch bench-pull bench-services bench-api ## berth beside crun, runc, podman, docker and skopeo; N= how many samples of each
 
 bench-launch: build
 	$(call root)
@@ -96,6 +96,17 @@ bench-services: build ## how soon a killed task is replaced, a hundred tasks, an
 	$(call root)
 	@rootfs-fixtures/make probe
 	cargo run --quiet --release --locked --package bench --bin services
+
+bench-api: build ## what the endpoint adds to an operation, and how many requests it answers
+	$(call root)
+	$(call packages,iproute2)
+	@rootfs-fixtures/make probe
+	cargo run --quiet --release --locked --package bench --bin api
+
+fuzz-api: ## a million malformed requests, and 100,000 good and forged signatures; FUZZ_SEED= for other ones
+	$(call packages,python3-venv)
+	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-1000000} FUZZ_SIGNATURES=$${FUZZ_SIGNATURES:-100000} \
+		cargo test --release --locked --test it endpoint:: -- --nocapture
 
 documents: build
 	@mkdir -p target/dist/completions target/dist/man && rm -f target/dist/man/*

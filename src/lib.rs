@@ -9,7 +9,7 @@
 //!   [`secrets`]
 //! - band 3, processes: [`worker`], [`supervisor`]
 //! - band 4, the one way in: [`ops`]
-//! - band 5, callers: [`cli`], [`schedule`]
+//! - band 5, callers: [`cli`], [`api`], [`schedule`]
 
 // So that what all suites share can name the crate in this one too.
 #[cfg(test)]
@@ -37,5 +37,6 @@ pub mod worker;
 
 pub mod ops;
 
+pub mod api;
 pub mod cli;
 pub mod schedule;

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    berth::schedule::hidden_command().unwrap_or_else(berth::cli::main)
+    let serve = |options: &berth::ops::ServeOptions| Ok(berth::api::serve(options)?);
+    berth::schedule::hidden_command().unwrap_or_else(|| berth::cli::main(serve))
 }

@@ -11,6 +11,7 @@ pub use self::ecs::{Actions, Ecs, kebab};
 pub use self::follow::{Logs, Look, Why};
 pub use self::image::{Image, Import, Login, Prune, Pull, Save};
 pub use self::secret::{Kind as SecretKind, PutSecret, RemoveSecrets, Secret, SecretTarget};
+pub use self::serve::{CreateKey, FollowEvents, Keys, Serve, Where};
 pub use self::service::{
     Clusters, CreateService, DeleteService, Events, InCluster, OneService, Protect, Register, Rollout, Services,
     TaskDefinitions, UpdateService, Wait,
@@ -22,6 +23,7 @@ mod ecs;
 mod follow;
 mod image;
 mod secret;
+mod serve;
 mod service;
 
 /// The heading of the options that every command has.
@@ -129,6 +131,13 @@ pub enum Command {
     Ecs(Ecs),
     /// Show which actions of the ECS API berth answers, and how much of each it does
     Actions(Actions),
+    /// Answer AWS's clients: the ECS API over HTTP
+    Serve(Serve),
+    /// Make, list and remove access keys for `berth serve`
+    #[command(subcommand)]
+    Key(Keys),
+    /// Print what happens as events of EventBridge, a line of JSON each
+    Events(FollowEvents),
     /// Check this host, and say how to mend what it lacks
     #[command(after_help = "Exit codes: 0 tasks can run here, 1 something that tasks need is missing.")]
     Doctor,

@@ -8,11 +8,13 @@ mod deployment;
 mod doctor;
 mod ecs;
 pub mod error;
+mod events;
 mod exec;
 mod fields;
 mod images;
 pub mod input;
 mod interrupt;
+mod key;
 mod logs;
 pub mod output;
 pub mod placement;
@@ -24,6 +26,7 @@ mod registered;
 mod request;
 mod run;
 mod secret;
+mod serve;
 mod service;
 pub mod size;
 mod stats;
@@ -40,28 +43,31 @@ use clap::Parser;
 use self::args::{Cli, Command};
 use self::error::Failure;
 use self::output::Output;
+pub use self::serve::Endpoint;
 use crate::ops::{self, Engine};
 
 /// What a caller without root's rights is told.
 const NOT_ROOT: &str = "berth needs root for namespaces and control groups: try again with sudo";
 
-/// Parses the command line, runs it, and says how it ended.
-pub fn main() -> ExitCode {
+/// Parses the command line, runs it, and says how it ended. `endpoint` is what `berth serve` runs.
+pub fn main(endpoint: Endpoint) -> ExitCode {
     if let Some(code) = ops::hidden_command() {
         return code;
     }
-    match run(Cli::parse()) {
+    match run(Cli::parse(), endpoint) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
 }
 
-fn run(cli: Cli) -> Result<(), Failure> {
+fn run(cli: Cli, endpoint: Endpoint) -> Result<(), Failure> {
     let output = Output::new(cli.format);
+    let is_root = || match nix::unistd::geteuid().is_root() {
+        true => Ok(()),
+        false => Err(Failure::Failed(NOT_ROOT.into())),
+    };
     let engine = || {
-        if !nix::unistd::geteuid().is_root() {
-            return Err(Failure::Failed(NOT_ROOT.into()));
-        }
+        is_root()?;
         let engine = Engine::open(cli.root.as_deref())?;
         // Whoever comes by notices that nobody holds the counts. It is no reason not to do what was asked.
         let _ = engine.keep_scheduled();
@@ -107,6 +113,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Fields(args) => fields::fields(&args, output),
         Command::Secret(command) => secret::secret(&engine()?, command, output),
         Command::Lint(args) => definition::lint(&args, output),
+        Command::Serve(args) => {
+            is_root()?;
+            serve::serve(cli.root.as_deref(), args, endpoint)
+        }
+        Command::Key(command) => key::key(&engine()?, command, output),
+        Command::Events(args) => events::events(&mut engine()?, &args),
         Command::Doctor => doctor::doctor(cli.root.as_deref(), output),
         Command::Man { directory } => Ok(completions::write_manual(&directory)?),
         Command::Completions { shell } => Ok(completions::write(shell, &mut std::io::stdout())?),

@@ -69,6 +69,15 @@ impl Engine {
         }
     }
 
+    /// Does something in the region of a service: that is in its key. What is on record stands below its region.
+    pub(super) fn in_region_of<T>(&mut self, service: &str, act: impl FnOnce(&mut Self) -> T) -> T {
+        let region = service.split('/').nth(2).map_or_else(|| self.config.region.clone(), str::to_owned);
+        let own = std::mem::replace(&mut self.config.region, region);
+        let done = act(self);
+        self.config.region = own;
+        done
+    }
+
     /// The account and region of its ARNs.
     pub fn owner(&self) -> Owner {
         Owner { region: self.config.region.clone(), account: self.config.account.clone() }

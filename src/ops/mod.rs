@@ -1,6 +1,7 @@
 //! The one way in: an [`Engine`] on one root, and one function per operation. Every caller (command line, later the HTTP
 //! endpoint and the service scheduler) goes through here; none of them needs to be running for a task to live.
 
+mod access_keys;
 pub mod actions;
 mod capacity;
 mod capacity_providers;
@@ -13,9 +14,11 @@ pub mod doctor;
 mod engine;
 mod environment;
 mod error;
+mod events;
 mod exception;
 mod exec;
 mod fetch;
+mod figures;
 mod find;
 mod hidden;
 pub mod host;
@@ -37,6 +40,7 @@ mod run;
 mod run_task;
 mod secrets;
 mod services;
+mod serving;
 mod stats;
 mod storage;
 mod tasks;
@@ -49,7 +53,9 @@ mod why;
 pub use credentials::Kept;
 pub use engine::Engine;
 pub use error::OpsError;
+pub use events::{Event, EventFollower};
 pub use exec::ExecOptions;
+pub use figures::{Figures, TaskFigures};
 pub use hidden::hidden_command;
 pub use images::{DiskUsage, ImageDiskUsage, ImageInspection, ImageView, LayerInspection};
 pub use log_groups::{GroupLogs, ShowLine};
@@ -63,6 +69,7 @@ pub use resume::Resumed;
 pub use run::RunOptions;
 pub use secrets::PutSecret;
 pub use services::{Fetches, Preview, PreviewStep, ServiceRecord, Turn};
+pub use serving::{Authentication, Place, RequestLog, ServeOptions, TlsFiles};
 pub use stats::{ContainerUsage, TaskUsage};
 pub use storage::StorageUsage;
 pub use tasks::{TaskList, TaskRecord, Waited};
@@ -81,6 +88,7 @@ pub use crate::logs::{
 };
 pub use crate::plan::NetworkPlan;
 pub use crate::runtime::cgroup::{Pressure, Stall, Usage};
+pub use crate::secrets::{Access as KeyAccess, AccessKey, AccessKeyStore, NewAccessKey};
 pub use crate::secrets::{Kind as SecretKind, Name as SecretName, Summary as SecretSummary, TaskValues};
 pub use crate::sys::tty;
 pub use crate::validate::fields::rows::{Row as FieldRow, rows as field_rows};

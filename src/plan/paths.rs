@@ -51,7 +51,17 @@ impl Layout {
         self.state.join("secrets.enc")
     }
 
-    /// Its key, unless the configuration names another file.
+    /// The endpoint's access keys, encrypted with the key of the secrets.
+    pub fn access_keys(&self) -> PathBuf {
+        self.state.join("access-keys.enc")
+    }
+
+    /// Where the endpoint listens for those who are on this host.
+    pub fn endpoint_socket(&self) -> PathBuf {
+        self.run.join("ecs.sock")
+    }
+
+    /// The secret store's key, unless the configuration names another file.
     pub fn secret_key(&self) -> PathBuf {
         self.state.join("secrets.key")
     }

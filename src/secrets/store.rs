@@ -10,7 +10,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::content::{Content, Found, Kind, Name, New, Selector, Summary};
 use super::error::SecretError;
 use super::key::{Key, read_private, replace};
-use super::seal::{OpenError, open, seal};
+use super::seal::{OpenError, SECRETS, open, seal};
 
 /// The largest store, in bytes: a thousand of the largest secrets.
 const STORE_MAX: u64 = 64 << 20;
@@ -97,7 +97,7 @@ impl SecretStore {
         let no_key = || SecretError::NoKey { key: path.clone(), store: store.clone() };
         let key = Key::read(path)?.ok_or_else(no_key)?;
         let format = || SecretError::Format { store: store.clone() };
-        let content = open(&key, bytes).map_err(|error| match error {
+        let content = open(&key, SECRETS, bytes).map_err(|error| match error {
             OpenError::Format => format(),
             OpenError::Sealed => SecretError::Sealed { store: store.clone(), key: path.clone() },
         })?;
@@ -116,7 +116,7 @@ impl SecretStore {
         let result = change(&mut content);
         let text = serde_json::to_vec(&content).expect("texts and numbers under string keys");
         let key = key.map_or_else(|| Key::make(&self.paths.key), Ok)?;
-        let sealed = seal(&key, &text).ok_or(SecretError::Random)?;
+        let sealed = seal(&key, SECRETS, &text).ok_or(SecretError::Random)?;
         if sealed.len() as u64 > STORE_MAX {
             let source = std::io::Error::other(format!("it would be larger than {STORE_MAX} bytes"));
             return Err(SecretError::File { verb: "write", path: self.paths.file.clone(), source });
@@ -126,14 +126,17 @@ impl SecretStore {
     }
 
     fn lock(&self) -> Result<Flock<File>, SecretError> {
-        let path = &self.paths.lock;
-        let failed = |source| SecretError::File { verb: "lock", path: path.clone(), source };
-        let directory = path.parent().unwrap_or(Path::new("/"));
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(failed)?;
-        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))
+        lock(&self.paths.lock)
     }
+}
+
+/// Waits for a lock that only writers take.
+pub(super) fn lock(path: &Path) -> Result<Flock<File>, SecretError> {
+    let failed = |source| SecretError::File { verb: "lock", path: path.to_owned(), source };
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(failed)?;
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))
 }
 
 /// What a container can be given: text without NUL, of bounded length.

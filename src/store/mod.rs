@@ -192,6 +192,28 @@ impl Store {
         rows.map(|row| row.map_err(fail)).collect()
     }
 
+    /// The records below a prefix whose keys end so; the values of others are not read.
+    pub fn list_ending<T: DeserializeOwned>(&self, prefix: &str, ending: &str) -> Result<Vec<Entry<T>>, StoreError> {
+        let fail = |source| StoreError::Access { verb: "list records", source };
+        let end = format!("{prefix}\u{10ffff}");
+        let query =
+            "SELECT key, revision, value FROM record WHERE key >= ?1 AND key < ?2 AND substr(key, -length(?3)) = ?3
+             ORDER BY key";
+        let mut statement = self.db.prepare_cached(query).map_err(fail)?;
+        let rows = statement.query_map([prefix, &end, ending], raw).map_err(fail)?;
+        rows.map(|row| row.map_err(fail)?.parse()).collect()
+    }
+
+    /// The keys below a prefix and the revisions that last changed them; no value is read.
+    pub fn revisions(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreError> {
+        let fail = |source| StoreError::Access { verb: "list revisions", source };
+        let end = format!("{prefix}\u{10ffff}");
+        let query = "SELECT key, revision FROM record WHERE key >= ?1 AND key < ?2 ORDER BY key";
+        let mut statement = self.db.prepare_cached(query).map_err(fail)?;
+        let rows = statement.query_map([prefix, &end], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fail)?;
+        rows.map(|row| row.map_err(fail)).collect()
+    }
+
     /// Makes all writes of a transaction, if its preconditions hold.
     pub fn commit(&mut self, txn: &Txn) -> Result<Commit, StoreError> {
         let fail = |source| StoreError::Access { verb: "commit a transaction", source };
@@ -337,6 +359,17 @@ mod tests {
         assert_eq!(store.commit(&txn).unwrap(), Commit::Done);
         let keys: Vec<String> = store.list::<i32>("t/").unwrap().into_iter().map(|entry| entry.key).collect();
         assert_eq!(keys, ["t/1", "t/2"]);
+    }
+
+    #[test]
+    fn a_list_by_ending_and_the_revisions_are_those_of_the_prefix() {
+        let (_dir, mut store) = store();
+        assert_eq!(store.commit(&Txn::default().put("t/1/a", &1).put("t/1/b", &2)).unwrap(), Commit::Done);
+        assert_eq!(store.commit(&Txn::default().put("t/2/b", &3).put("u/b", &4)).unwrap(), Commit::Done);
+        let values: Vec<i32> = store.list_ending("t/", "/b").unwrap().into_iter().map(|entry| entry.value).collect();
+        assert_eq!(values, [2, 3]);
+        let revisions = store.revisions("t/").unwrap();
+        assert_eq!(revisions, [("t/1/a".into(), 1), ("t/1/b".into(), 1), ("t/2/b".into(), 2)]);
     }
 
     #[test]

@@ -5,8 +5,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::Pid;
+
+use super::child;
 
 /// What becomes of the new process when its parent dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +54,12 @@ pub fn spawn(program: BorrowedFd, args: &[&str], fds: &[BorrowedFd], death: OnPa
                     nix::sys::wait::waitpid(pid, None)?;
                     Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno)))
                 }
-                _ => Ok(pid),
+                _ => {
+                    if death == OnParentDeath::Live {
+                        left().iter_mut().for_each(|all| all.push(pid));
+                    }
+                    Ok(pid)
+                }
             }
         }
     }
@@ -63,6 +71,27 @@ fn variables() -> Vec<CString> {
     return super::failpoint::environment().into_iter().collect();
     #[cfg(not(feature = "failpoints"))]
     Vec::new()
+}
+
+/// Children that were started to outlive this process, which may outlive them. Whose children a process has is a matter of
+/// the whole process; most end long before their children, and keep no list.
+static LEFT: Mutex<Option<Vec<Pid>>> = Mutex::new(None);
+
+fn left() -> MutexGuard<'static, Option<Vec<Pid>>> {
+    LEFT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on, children that nobody waits for are remembered, for [`reap_left`]: for a process that goes on and on.
+pub fn keep_children() {
+    left().get_or_insert_default();
+}
+
+/// Reaps those of the remembered children that have ended.
+pub fn reap_left() {
+    for all in left().iter_mut() {
+        // One that is not our child any more was reaped by somebody else.
+        all.retain(|pid| matches!(child::reap(*pid), Ok(None)));
+    }
 }
 
 /// The most descriptors that a new process can be given: among them one for each hierarchy of cgroup v1.

@@ -5,6 +5,7 @@
 mod answers;
 mod architecture;
 mod cli;
+mod endpoint;
 mod fields;
 mod net;
 mod refusals;

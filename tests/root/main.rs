@@ -11,6 +11,7 @@ mod callers;
 mod cgroup;
 mod cycles;
 mod edges;
+mod endpoint;
 mod firelens;
 mod first_process;
 mod floor;

@@ -81,7 +81,7 @@ pub(crate) fn credentials() -> [(&'static str, &'static str); 2] {
 }
 
 /// A program of `target/venv`.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/venv/bin").join(name);
     assert!(path.exists(), "{} is missing: run tests/support/venv", path.display());
     path

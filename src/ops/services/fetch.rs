@@ -14,6 +14,10 @@ const ATTEMPTS: usize = 20;
 impl Engine {
     /// Fetches what the tasks of a deployment need; the values, if all of it is here now.
     pub fn fetch_for(&mut self, key: &str, deployment: &str) -> Result<Option<TaskValues>, OpsError> {
+        self.in_region_of(key, |engine| engine.fetch_there(key, deployment))
+    }
+
+    fn fetch_there(&mut self, key: &str, deployment: &str) -> Result<Option<TaskValues>, OpsError> {
         let Some(entry) = self.store.get::<ServiceRecord>(key)? else { return Ok(None) };
         let (definition, options, _) = self.frozen(key, &entry.value, deployment)?;
         let images = self.provide(&definition, &options, &mut |_, _| {})?;

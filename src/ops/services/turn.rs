@@ -52,6 +52,10 @@ impl Engine {
 
     /// Takes one turn for the service of that key.
     pub fn turn(&mut self, key: &str, fetches: &Fetches) -> Result<Turn, OpsError> {
+        self.in_region_of(key, |engine| engine.turn_there(key, fetches))
+    }
+
+    fn turn_there(&mut self, key: &str, fetches: &Fetches) -> Result<Turn, OpsError> {
         for _ in 0..ATTEMPTS {
             let Some(entry) = self.store.get::<ServiceRecord>(key)? else {
                 return Ok(Turn { over: true, ..Turn::default() });
