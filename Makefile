@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build fixtures demo demo-image test chaos smoke-guest test-guest test-package lint bench bench-launch bench-pull bench-services bench-api fuzz-api documents deb install clean help
+.PHONY: build fixtures demo demo-image test chaos attack smoke-guest test-guest test-package lint bench bench-launch bench-pull bench-services bench-api fuzz-api documents deb install clean help
 
 PREFIX ?= /usr/local
 UNITDIR ?= /etc/systemd/system
@@ -58,6 +58,10 @@ chaos: fixtures ## something goes wrong at every step, TIME= seconds (300), SEED
 	$(call root)
 	$(call packages,gcc libc6-dev pkg-config libseccomp-dev e2fsprogs)
 	CHAOS_SECONDS=$(or $(TIME),300) CHAOS_SEED=$(or $(SEED),1) cargo test --quiet --locked --features failpoints --test chaos
+
+attack: build fixtures ## what is tried against the host from inside a container, each beside its control; needs root
+	$(call root)
+	REQUIRE_ROOT=1 BERTH_BIN="$(CURDIR)/target/release/berth" cargo test --quiet --locked --test root -- attacks:: floor:: hostile:: first_process::
 
 smoke-guest: build fixtures ## a task from image to clean end in a small virtual machine with cgroup v2; needs no root
 	$(call packages,qemu-system-x86 cpio kmod busybox-static binutils)

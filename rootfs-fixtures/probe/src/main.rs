@@ -1,6 +1,7 @@
 //! The probe: one static program whose verbs are all that most tests need inside a container. Every verb writes plain
 //! lines to standard output; a failure goes to standard error with exit code 1, a wrong command line with 64.
 
+mod attack;
 mod inspect;
 mod kernel;
 mod life;
@@ -64,6 +65,7 @@ const VERBS: &[Verb] = &[
     ("open", "PATH", kernel::open),
     ("syscalls", "FROM TO", kernel::syscalls),
     ("watch", "MARKER...", watch::watch),
+    ("attack", "[MARKER]", attack::attack),
 ];
 
 fn main() -> ExitCode {
