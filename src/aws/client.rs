@@ -155,7 +155,7 @@ impl Client {
     }
 
     /// The credentials, fetched anew when they are about to end.
-    fn credentials(&self, now: SystemTime) -> Result<Credentials, CredentialsError> {
+    pub(super) fn credentials(&self, now: SystemTime) -> Result<Credentials, CredentialsError> {
         // What panicked while it held them has left the old ones.
         let mut held = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = held.as_ref().filter(|known| !known.are_stale(now)) {

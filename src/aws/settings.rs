@@ -20,6 +20,8 @@ pub enum Service {
     Logs,
     /// Simple Storage Service.
     S3,
+    /// Security Token Service: roles.
+    Sts,
 }
 
 impl Service {
@@ -30,6 +32,7 @@ impl Service {
             Self::SecretsManager => "secretsmanager",
             Self::Logs => "logs",
             Self::S3 => "s3",
+            Self::Sts => "sts",
         }
     }
 
@@ -40,6 +43,7 @@ impl Service {
             Self::SecretsManager => "Secrets Manager",
             Self::Logs => "CloudWatch Logs",
             Self::S3 => "S3",
+            Self::Sts => "STS",
         }
     }
 
@@ -49,7 +53,7 @@ impl Service {
             Self::Ssm => "AmazonSSM",
             Self::SecretsManager => "secretsmanager",
             Self::Logs => "Logs_20140328",
-            Self::S3 => "",
+            Self::S3 | Self::Sts => "",
         }
     }
 
@@ -61,6 +65,7 @@ impl Service {
             Self::SecretsManager => "SECRETS_MANAGER",
             Self::Logs => "CLOUDWATCH_LOGS",
             Self::S3 => "S3",
+            Self::Sts => "STS",
         }
     }
 }

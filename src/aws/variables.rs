@@ -33,7 +33,7 @@ impl Variables {
     /// Those of them that hold no secret and that a process needs to find its own credentials: where the shared files are,
     /// which profile, which endpoint.
     pub fn without_secrets(&self) -> BTreeMap<String, String> {
-        const NAMES: [&str; 8] = [
+        const NAMES: [&str; 9] = [
             "HOME",
             "AWS_PROFILE",
             "AWS_CONFIG_FILE",
@@ -41,6 +41,7 @@ impl Variables {
             "AWS_CA_BUNDLE",
             "AWS_ENDPOINT_URL",
             "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
+            "AWS_ENDPOINT_URL_STS",
             "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
         ];
         let all = NAMES.into_iter().filter_map(|name| Some((name.to_owned(), self.get(name)?.to_owned())));

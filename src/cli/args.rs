@@ -16,15 +16,18 @@ pub use self::service::{
     Clusters, CreateService, DeleteService, Events, InCluster, OneService, Protect, Register, Rollout, Services,
     TaskDefinitions, UpdateService, Wait,
 };
+pub use self::view::{By, Order, Stats, Top, Usage};
 use super::input::{Assignment, Input, Json, TaskName};
 
 mod check;
 mod ecs;
+pub mod faults;
 mod follow;
 mod image;
 mod secret;
 mod serve;
 mod service;
+mod view;
 
 /// The heading of the options that every command has.
 const GLOBAL: &str = "Global options";
@@ -102,6 +105,14 @@ pub enum Command {
     Exec(Exec),
     /// Show what tasks use of CPU, memory and processes
     Stats(Stats),
+    /// Watch tasks on the whole terminal: sorted, filtered, one key to their logs
+    Top(Top),
+    /// Sum up what tasks have used, as Fargate would bill it
+    Usage(Usage),
+    /// Inject a fault into the network of a task
+    Fault(faults::Fault),
+    /// Stop tasks as an interruption of Fargate Spot does
+    Interrupt(faults::Interrupt),
     /// Remove stopped tasks with their logs and writable layers
     Rm(Rm),
     /// Register a task definition, and print its revision
@@ -282,25 +293,6 @@ pub struct Exec {
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub command: Vec<String>,
-}
-
-/// `berth stats`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "CPU is in percent of one CPU. The line (task) is the task as a whole, with the limits of its task size. \
-    WAITS is how much of the last ten seconds some process waited for want of CPU, memory or storage (cgroup v2).\n\n\
-    Examples:\n  \
-    berth stats\n  \
-    berth stats --no-stream 3f2a\n  \
-    berth stats --format json | jq '.[] | select(.container == null).memoryBytes'"
-)]
-pub struct Stats {
-    /// Once, instead of again each second
-    #[arg(long)]
-    pub no_stream: bool,
-    /// Task ids, ARNs, or unique beginnings of ids [default: all that run]
-    #[arg(value_name = "TASK")]
-    pub tasks: Vec<TaskName>,
 }
 
 /// `berth rm`.

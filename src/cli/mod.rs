@@ -10,6 +10,7 @@ mod ecs;
 pub mod error;
 mod events;
 mod exec;
+mod fault;
 mod fields;
 mod images;
 pub mod input;
@@ -33,6 +34,8 @@ mod stats;
 pub mod table;
 mod tasks;
 pub mod terminal;
+mod top;
+mod usage;
 mod volumes;
 mod why;
 
@@ -105,7 +108,11 @@ fn run(cli: Cli, endpoint: Endpoint) -> Result<(), Failure> {
         Command::Logs(args) => logs::logs(&mut engine()?, &args, cli.format),
         Command::Stop(args) => tasks::stop(&mut engine()?, &args),
         Command::Exec(args) => exec::exec(&mut engine()?, &args),
+        Command::Fault(args) => fault::fault(&mut engine()?, &args),
+        Command::Interrupt(args) => fault::interrupt(&mut engine()?, &args),
         Command::Stats(args) => stats::stats(&mut engine()?, &args, output),
+        Command::Top(args) => top::top(&mut engine()?, &args),
+        Command::Usage(args) => usage::usage(&mut engine()?, &args, output),
         Command::Rm(args) => tasks::rm(&mut engine()?, &args),
         Command::Image(command) => images::image(&mut engine()?, command, cli.format, output),
         Command::Ecs(args) => ecs::ecs(engine, &args, output),

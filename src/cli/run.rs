@@ -46,6 +46,7 @@ pub(super) fn run(
         ..RunOptions::default()
     };
     engine.storage_remarks(definition, &options).iter().for_each(|remark| note(remark));
+    engine.role_remark(definition, &options).iter().for_each(|remark| note(remark));
     let mut shown = Shown::beside_results(format);
     let images = engine.provide(definition, &options, &mut |image, step| shown.show(&image.familiar(), &step))?;
     drop(shown);

@@ -88,7 +88,8 @@ pub(super) fn reason(record: &TaskRecord) -> String {
             StopCode::EssentialContainerExited
             | StopCode::TaskFailedToStart
             | StopCode::UserInitiated
-            | StopCode::ServiceSchedulerInitiated,
+            | StopCode::ServiceSchedulerInitiated
+            | StopCode::SpotInterruption,
             _,
         ) => stop.reason.clone(),
     }

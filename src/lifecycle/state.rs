@@ -48,6 +48,8 @@ pub enum StopCode {
     UserInitiated,
     /// Its service did.
     ServiceSchedulerInitiated,
+    /// The capacity was taken back.
+    SpotInterruption,
 }
 
 /// The first reason to stop; later ones change nothing.

@@ -9,11 +9,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
 
+use super::agent::AGENT;
 use super::error::{NetError, Verb};
 use super::link::{self, ETH0, LOOPBACK, Link};
 use super::netlink::{Answer, Family, Netlink, NetlinkError};
 use super::nft::{self, Old};
 use super::{ports, routes, rules};
+
 use crate::plan::{Cidr, LinkPlan, NetworkPlan, RootNetwork};
 use crate::sys::netns;
 
@@ -191,6 +193,7 @@ fn set_up_task_end(plan: &LinkPlan, task: &mut Netlink, index: u32) -> Result<()
         (Verb::AddAddress, link::add_address(index, plan.address)),
         (Verb::AddGatewayRoute, link::add_direct_route(index, plan.gateway, plan.address.address)),
         (Verb::AddDefaultRoute, link::add_default_route(index, plan.gateway)),
+        (Verb::AddAgent, link::add_address(LOOPBACK, AGENT)),
     ];
     run(plan, task, steps).map(|_| ())
 }

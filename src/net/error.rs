@@ -120,6 +120,8 @@ pub enum Verb {
     AddGatewayRoute,
     /// The task's default route.
     AddDefaultRoute,
+    /// The agent's address on `lo`.
+    AddAgent,
 }
 
 impl fmt::Display for Verb {
@@ -136,6 +138,7 @@ impl fmt::Display for Verb {
             Self::Eth0Up => "eth0 up, other end",
             Self::AddAddress => "address on eth0, other end",
             Self::AddGatewayRoute => "gateway route on eth0, other end",
+            Self::AddAgent => "the agent's address on lo, in the namespace",
             Self::AddDefaultRoute => "default route on eth0, other end",
         })
     }

@@ -15,6 +15,9 @@ const NFTA_EXPR_NAME: u16 = 1;
 const NFTA_EXPR_DATA: u16 = 2;
 const NFTA_META_DREG: u16 = 1;
 const NFTA_META_KEY: u16 = 2;
+const NFTA_META_SREG: u16 = 3;
+/// The class in which a packet is queued (`skb->priority`).
+const NFT_META_PRIORITY: u32 = 2;
 const NFTA_CMP_SREG: u16 = 1;
 const NFTA_CMP_OP: u16 = 2;
 const NFTA_CMP_DATA: u16 = 3;
@@ -22,6 +25,22 @@ const NFTA_PAYLOAD_DREG: u16 = 1;
 const NFTA_PAYLOAD_BASE: u16 = 2;
 const NFTA_PAYLOAD_OFFSET: u16 = 3;
 const NFTA_PAYLOAD_LEN: u16 = 4;
+const NFTA_PAYLOAD_SREG: u16 = 5;
+const NFTA_PAYLOAD_CSUM_TYPE: u16 = 6;
+const NFTA_PAYLOAD_CSUM_OFFSET: u16 = 7;
+const NFT_PAYLOAD_CSUM_INET: u32 = 1;
+/// Where TCP has its checksum.
+const TCP_CHECKSUM_OFFSET: u32 = 16;
+const NFTA_NG_DREG: u16 = 1;
+const NFTA_NG_MODULUS: u16 = 2;
+const NFTA_NG_TYPE: u16 = 3;
+const NFT_NG_RANDOM: u32 = 1;
+const NFTA_BYTEORDER_SREG: u16 = 1;
+const NFTA_BYTEORDER_DREG: u16 = 2;
+const NFTA_BYTEORDER_OP: u16 = 3;
+const NFTA_BYTEORDER_LEN: u16 = 4;
+const NFTA_BYTEORDER_SIZE: u16 = 5;
+const NFT_BYTEORDER_HTON: u32 = 1;
 const NFTA_BITWISE_SREG: u16 = 1;
 const NFTA_BITWISE_DREG: u16 = 2;
 const NFTA_BITWISE_LEN: u16 = 3;
@@ -59,6 +78,8 @@ const SOURCE_OFFSET: u32 = 12;
 const DESTINATION_OFFSET: u32 = 16;
 /// Where the destination port stands in TCP's and UDP's headers.
 const PORT_OFFSET: u32 = 2;
+/// And the source port.
+const FROM_PORT_OFFSET: u32 = 0;
 
 /// All expressions of a rule.
 pub(super) fn of_rule(expressions: &mut Attributes, rule: &Rule) {
@@ -79,6 +100,9 @@ pub(super) fn of_rule(expressions: &mut Attributes, rule: &Rule) {
         Verdict::Masquerade => expressions.expression("masq", |_| ()),
         Verdict::Redirect(port) => expressions.redirect(port),
         Verdict::Forward(protocol) => expressions.forward(protocol),
+        Verdict::SetPort(port) => expressions.set_port(PORT_OFFSET, port),
+        Verdict::SetFromPort(port) => expressions.set_port(FROM_PORT_OFFSET, port),
+        Verdict::Class(class) => expressions.set_class(class),
     }
 }
 
@@ -136,6 +160,12 @@ impl Attributes {
                 self.load(NFT_PAYLOAD_TRANSPORT_HEADER, PORT_OFFSET, 2);
                 self.compare(Is::Equal, &port.to_be_bytes());
             }
+            Match::FromPort(protocol, port) => {
+                self.carries(*protocol);
+                self.load(NFT_PAYLOAD_TRANSPORT_HEADER, FROM_PORT_OFFSET, 2);
+                self.compare(Is::Equal, &port.to_be_bytes());
+            }
+            Match::Chance(percent) => self.chance(*percent),
             Match::User(id) => {
                 self.load_meta(NFT_META_SKUID);
                 self.compare(Is::Equal, &id.to_ne_bytes());
@@ -157,10 +187,7 @@ impl Attributes {
 
     /// The port is a register's, as nft has it; the target is this namespace.
     fn redirect(&mut self, port: u16) {
-        self.expression("immediate", |immediate| {
-            immediate.number(NFTA_IMMEDIATE_DREG, NFT_REG_1 as u32);
-            immediate.nest(NFTA_IMMEDIATE_DATA, |data| data.put(NFTA_DATA_VALUE, &port.to_be_bytes()));
-        });
+        self.value(&port.to_be_bytes());
         self.expression("redir", |redir| redir.number(NFTA_REDIR_REG_PROTO_MIN, NFT_REG_1 as u32));
     }
 
@@ -179,6 +206,56 @@ impl Attributes {
             nat.number(NFTA_NAT_FAMILY, libc::NFPROTO_IPV4 as u32);
             nat.number(NFTA_NAT_REG_ADDR_MIN, NFT_REG_1 as u32);
             nat.number(NFTA_NAT_REG_PROTO_MIN, NFT_REG32_00 as u32 + 1);
+        });
+    }
+
+    /// A random number below 100; as the kernel compares bytes, it has to be big-endian.
+    fn chance(&mut self, percent: u8) {
+        self.expression("numgen", |numgen| {
+            numgen.number(NFTA_NG_DREG, NFT_REG_1 as u32);
+            numgen.number(NFTA_NG_MODULUS, 100);
+            numgen.number(NFTA_NG_TYPE, NFT_NG_RANDOM);
+        });
+        self.expression("byteorder", |byteorder| {
+            byteorder.number(NFTA_BYTEORDER_SREG, NFT_REG_1 as u32);
+            byteorder.number(NFTA_BYTEORDER_DREG, NFT_REG_1 as u32);
+            byteorder.number(NFTA_BYTEORDER_OP, NFT_BYTEORDER_HTON);
+            byteorder.number(NFTA_BYTEORDER_LEN, 4);
+            byteorder.number(NFTA_BYTEORDER_SIZE, 4);
+        });
+        self.expression("cmp", |cmp| {
+            cmp.number(NFTA_CMP_SREG, NFT_REG_1 as u32);
+            cmp.number(NFTA_CMP_OP, libc::NFT_CMP_LT as u32);
+            cmp.nest(NFTA_CMP_DATA, |data| data.put(NFTA_DATA_VALUE, &u32::from(percent).to_be_bytes()));
+        });
+    }
+
+    /// Writes a port into TCP's header, and what it changes into the checksum.
+    fn set_port(&mut self, offset: u32, port: u16) {
+        self.value(&port.to_be_bytes());
+        self.expression("payload", |payload| {
+            payload.number(NFTA_PAYLOAD_SREG, NFT_REG_1 as u32);
+            payload.number(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER as u32);
+            payload.number(NFTA_PAYLOAD_OFFSET, offset);
+            payload.number(NFTA_PAYLOAD_LEN, 2);
+            payload.number(NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
+            payload.number(NFTA_PAYLOAD_CSUM_OFFSET, TCP_CHECKSUM_OFFSET);
+        });
+    }
+
+    fn set_class(&mut self, class: u32) {
+        self.value(&class.to_ne_bytes());
+        self.expression("meta", |meta| {
+            meta.number(NFTA_META_KEY, NFT_META_PRIORITY);
+            meta.number(NFTA_META_SREG, NFT_REG_1 as u32);
+        });
+    }
+
+    /// Puts a value into register 1.
+    fn value(&mut self, value: &[u8]) {
+        self.expression("immediate", |immediate| {
+            immediate.number(NFTA_IMMEDIATE_DREG, NFT_REG_1 as u32);
+            immediate.nest(NFTA_IMMEDIATE_DATA, |data| data.put(NFTA_DATA_VALUE, value));
         });
     }
 

@@ -8,9 +8,11 @@
 //! [`up`] is called by a worker inside a fresh namespace of a task or a container, [`forward`] after it, [`down`] by
 //! whoever cleans up.
 
+mod agent;
 mod apply;
 mod error;
 mod expressions;
+mod fault;
 mod link;
 mod netlink;
 mod nfnetlink;
@@ -21,8 +23,10 @@ mod resolver;
 mod routes;
 mod rules;
 
+pub use agent::lead_to_agent;
 pub use apply::{Others, down, loopback, up};
 pub use error::{NetError, Verb};
+pub use fault::{FaultSockets, ImpairError, Sought};
 pub use netlink::NetlinkError;
 pub use ports::{forward, is_free};
 pub use proxy::redirect;

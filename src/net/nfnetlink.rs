@@ -52,6 +52,7 @@ pub(super) const NFTA_DATA_VALUE: u16 = 1;
 /// Priorities of hooks (include/uapi/linux/netfilter_ipv4.h): `raw` and `srcnat` in nft's words.
 const NF_IP_PRI_RAW: i32 = -300;
 const NF_IP_PRI_NAT_SRC: i32 = 100;
+const NF_IP_PRI_FILTER: i32 = 0;
 /// `dstnat`, for what is sent from here too.
 const NF_IP_PRI_NAT_DST: i32 = -100;
 
@@ -93,6 +94,10 @@ pub(super) fn new_chain(table: &str, chain: Chain) -> Vec<u8> {
         Chain::Egress => ("nat", libc::NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC),
         Chain::FromElsewhere => ("nat", libc::NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST),
         Chain::FromHere => ("nat", libc::NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST),
+        Chain::Sent => ("filter", libc::NF_INET_LOCAL_OUT, NF_IP_PRI_RAW),
+        Chain::Coming => ("filter", libc::NF_INET_LOCAL_IN, NF_IP_PRI_FILTER),
+        Chain::Going => ("filter", libc::NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER),
+        Chain::Leaving => ("filter", libc::NF_INET_POST_ROUTING, NF_IP_PRI_FILTER),
     };
     message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, |attributes| {
         attributes.text(NFTA_CHAIN_TABLE, table);

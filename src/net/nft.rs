@@ -73,6 +73,20 @@ pub(super) fn remove(netlink: &mut Netlink, tables: [&str; 3]) -> Result<(), Net
     Ok(())
 }
 
+/// Whether a table is there.
+pub(super) fn is_there(netlink: &mut Netlink, table: &str) -> Result<bool, NetError> {
+    find(netlink, table).map(|found| found.is_some()).map_err(|source| failure(table, Part::Look, source))
+}
+
+/// Deletes one table, which is there.
+pub(super) fn remove_one(netlink: &mut Netlink, table: &str) -> Result<(), NetError> {
+    let step = Step { part: Part::Delete, request: nfnetlink::delete_table(table) };
+    match commit(netlink, [&step]) {
+        Err((Part::Delete, source)) if source.is(Errno::ENOENT) => Ok(()),
+        outcome => outcome.map_err(|(part, source)| failure(table, part, source)),
+    }
+}
+
 /// Leads ports of the host to a container; those that already lead there stay, what else is left of an earlier owner goes.
 pub(super) fn forward(netlink: &mut Netlink, table: &str, all: &[Forward]) -> Result<(), NetError> {
     let steps: Vec<Step<'_>> = all.iter().map(|one| step(table, one, nfnetlink::new_element)).collect();

@@ -28,6 +28,14 @@ pub(super) enum Chain {
     FromElsewhere,
     /// The destination of connections from here.
     FromHere,
+    /// What is sent from here, before everything else.
+    Sent,
+    /// What comes for here.
+    Coming,
+    /// What is sent from here, when its destination is known.
+    Going,
+    /// What leaves.
+    Leaving,
 }
 
 impl Chain {
@@ -37,6 +45,10 @@ impl Chain {
             Self::Egress => "egress",
             Self::FromElsewhere => "from-elsewhere",
             Self::FromHere => "from-here",
+            Self::Sent => "sent",
+            Self::Coming => "coming",
+            Self::Going => "going",
+            Self::Leaving => "leaving",
         }
     }
 }
@@ -93,6 +105,10 @@ pub(super) enum Match {
     Group(u32),
     /// Its connection was led to another destination.
     LedElsewhere,
+    /// It is TCP or UDP from this port.
+    FromPort(Protocol, u16),
+    /// Chance has it, in so many of a hundred cases.
+    Chance(u8),
 }
 
 /// What becomes of a packet that meets all conditions.
@@ -105,6 +121,12 @@ pub(super) enum Verdict {
     Redirect(u16),
     /// If it is TCP or UDP, to what the map says about the port that it goes to; on to the next rule if it says nothing.
     Forward(Protocol),
+    /// It goes to this port from now on; nothing remembers it.
+    SetPort(u16),
+    /// It comes from this port from now on.
+    SetFromPort(u16),
+    /// It is queued in this class.
+    Class(u32),
 }
 
 /// A rule; its place in the list is its place in the chain.
@@ -184,7 +206,7 @@ pub(super) fn proxy(plan: &Proxy) -> Table {
     Table { name: PROXY_TABLE.to_owned(), maps: &[], chains, rules }
 }
 
-fn rule(chain: Chain, matches: impl IntoIterator<Item = Match>, verdict: Verdict) -> Rule {
+pub(super) fn rule(chain: Chain, matches: impl IntoIterator<Item = Match>, verdict: Verdict) -> Rule {
     Rule { chain, matches: matches.into_iter().collect(), verdict }
 }
 
@@ -214,6 +236,8 @@ impl fmt::Display for Match {
             Self::User(id) => write!(f, "meta skuid {id}"),
             Self::Group(id) => write!(f, "meta skgid {id}"),
             Self::LedElsewhere => f.write_str("ct status dnat"),
+            Self::FromPort(protocol, port) => write!(f, "{protocol} sport {port}"),
+            Self::Chance(percent) => write!(f, "numgen random mod 100 < {percent}"),
         }
     }
 }
@@ -229,6 +253,9 @@ impl fmt::Display for Rule {
             Verdict::Masquerade => f.write_str("masquerade"),
             Verdict::Redirect(port) => write!(f, "redirect to :{port}"),
             Verdict::Forward(protocol) => write!(f, "dnat ip to {protocol} dport map @{protocol}"),
+            Verdict::SetPort(port) => write!(f, "tcp dport set {port}"),
+            Verdict::SetFromPort(port) => write!(f, "tcp sport set {port}"),
+            Verdict::Class(class) => write!(f, "meta priority set {:x}:{:x}", class >> 16, class & 0xffff),
         }
     }
 }

@@ -12,6 +12,8 @@ pub use self::aws::AwsSettings;
 pub(super) use self::image::is_proxy;
 pub use self::image::{ImageSettings, PullBehavior};
 pub use self::log::LogConfig;
+pub use self::prices::Prices;
+pub use self::roles::{RoleConfig, RoleSecret};
 pub use self::storage::{EfsConfig, StorageConfig, StorageLimit, VolumesConfig};
 pub use self::values::{EnvironmentFileSettings, SecretSettings, Source};
 use super::TimeScale;
@@ -23,6 +25,8 @@ mod aws;
 mod documented;
 mod image;
 mod log;
+mod prices;
+mod roles;
 mod storage;
 mod values;
 
@@ -50,6 +54,10 @@ pub struct Config {
     pub aws: AwsSettings,
     /// Where secrets and parameters come from.
     pub secrets: SecretSettings,
+    /// Where the credentials of tasks' roles come from, by the roles' ARNs or names.
+    pub roles: BTreeMap<String, RoleConfig>,
+    /// What `berth usage` reckons with.
+    pub prices: Option<Prices>,
     /// Where environment files come from.
     pub environment_files: EnvironmentFileSettings,
     /// How tasks are held to their storage.
@@ -122,6 +130,8 @@ impl Default for Config {
             image: ImageSettings::default(),
             aws: AwsSettings::default(),
             secrets: SecretSettings::default(),
+            roles: BTreeMap::new(),
+            prices: None,
             environment_files: EnvironmentFileSettings::default(),
             storage: StorageConfig::default(),
             volumes: VolumesConfig::default(),
@@ -194,6 +204,8 @@ impl Config {
             self.secrets.contradiction(),
             self.environment_files.contradiction(),
             storage::contradiction(&self.volumes, &self.efs),
+            self.prices.as_ref().and_then(Prices::contradiction),
+            self.roles.iter().find_map(|(name, role)| role.contradiction(name)),
         ];
         if let Some(reason) = parts.into_iter().flatten().next() {
             return Some(reason);

@@ -267,6 +267,9 @@ pub enum OpsError {
         /// How to get it.
         remedy: &'static str,
     },
+    /// A fault cannot be injected.
+    #[error(transparent)]
+    Fault(#[from] super::TaskFaultError),
     /// A file cannot be read or written.
     #[error("{verb} {path}")]
     File {

@@ -21,6 +21,7 @@ pub fn hidden_command() -> Option<ExitCode> {
         worker::protocol::COMMAND => worker::run(),
         worker::fetch::COMMAND => worker::fetch::run(),
         worker::protocol::SHIP_COMMAND => worker::ship::run(),
+        worker::protocol::ENDPOINT_COMMAND => worker::endpoint::run(),
         worker::terminal::COMMAND => worker::terminal::run(),
         worker::exec::COMMAND => return Some(code(worker::exec::run().map_err(|error| error.to_string()))),
         exec::COMMAND => exec::run(),

@@ -226,6 +226,7 @@ impl Engine {
             open_files: open_files(),
             storage,
             gpus: self.free_gpus(definition, also)?,
+            role: self.role(definition.definition()),
         })
     }
 
@@ -361,6 +362,7 @@ pub(super) fn names(definition: &ValidTaskDefinition, options: &RunOptions, imag
     let mut uuid = || uuid::Builder::from_random_bytes(rng.random()).into_uuid().to_string();
     Names {
         attachment: uuid(),
+        credentials: uuid(),
         containers: task.container_definitions.iter().map(|_| uuid()).collect(),
         task: uuid().replace('-', ""),
         created_at: images.started_at.0,

@@ -221,5 +221,6 @@ fn stop_code(code: StopCode) -> ecs::StopCode {
         StopCode::EssentialContainerExited => ecs::StopCode::EssentialContainerExited,
         StopCode::UserInitiated => ecs::StopCode::UserInitiated,
         StopCode::ServiceSchedulerInitiated => ecs::StopCode::ServiceSchedulerInitiated,
+        StopCode::SpotInterruption => ecs::StopCode::SpotInterruption,
     }
 }

@@ -13,6 +13,7 @@ fn names(count: u8) -> Names {
     Names {
         task: "0123456789abcdef0123456789abcdef".to_owned(),
         attachment: "a".to_owned(),
+        credentials: "c".to_owned(),
         containers: (0..count).map(|number| format!("{number:08x}-aaaa-bbbb-cccc-000000000000")).collect(),
         created_at: 0,
         pulled_at: 0,
@@ -38,6 +39,7 @@ fn place<'a>(layout: &'a Layout, connection: Connection<'a>) -> Place<'a> {
         pids: 1,
         open_files: 1,
         gpus: Vec::new(),
+        role: None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::agent::{self, RoleSource};
 use super::connect::{self, Connection, Identity};
 use super::environment::{environment, has_values};
 pub use super::facts::ImageFacts;
@@ -48,6 +49,8 @@ pub struct Place<'a> {
     pub storage: &'a StorageSettings,
     /// The GPUs that are free.
     pub gpus: Vec<Gpu>,
+    /// Where the credentials of the task's role come from, if the configuration knows it.
+    pub role: Option<RoleSource>,
 }
 
 /// Names that nobody has had before.
@@ -57,6 +60,8 @@ pub struct Names {
     pub task: String,
     /// The attachment's UUID.
     pub attachment: String,
+    /// The last part of the path of the role's credentials: a UUID.
+    pub credentials: String,
     /// One UUID per container.
     pub containers: Vec<String>,
     /// When the task was asked for, in milliseconds since the epoch.
@@ -143,6 +148,7 @@ pub fn plan(
     let gpus = gpus::give(&mut containers, &definition.definition().container_definitions, &place.gpus)?;
     let mut task = TaskPlan { storage, ..plan_task(definition, revision, containers, place, names) };
     task.leases.extend(gpus);
+    agent::inject(&mut task);
     Ok(task)
 }
 
@@ -176,8 +182,10 @@ fn plan_task(
     let key = format!("task/{}/{}/{}/{}/", place.account, place.region, place.cluster, names.task);
     let root_network = RootNetwork::of(&tag);
     let network = connect::network(task, place, &names, &root_network);
+    let agent = agent::agent(task, place, &names, &network);
     let mut plan = TaskPlan {
         key,
+        agent,
         account: place.account.to_owned(),
         region: place.region.to_owned(),
         cluster: place.cluster.to_owned(),

@@ -50,6 +50,7 @@ pub(crate) fn planned(text: &str, log: &LogSettings) -> TaskPlan {
     let names = Names {
         task: "0".repeat(32),
         attachment: "u".to_owned(),
+        credentials: "c".to_owned(),
         containers: vec!["u".to_owned(); containers],
         created_at: 1,
         pulled_at: 2,
@@ -95,6 +96,7 @@ fn place<'a>(layout: &'a Layout, vpc: &'a Vpc) -> Place<'a> {
         pids: 10,
         open_files: OPEN_FILES,
         gpus: Vec::new(),
+        role: None,
     }
 }
 
@@ -102,6 +104,7 @@ fn names(containers: usize) -> Names {
     Names {
         task: "0".repeat(32),
         attachment: "u".to_owned(),
+        credentials: "c".to_owned(),
         containers: vec!["u".to_owned(); containers],
         created_at: 1,
         pulled_at: 2,

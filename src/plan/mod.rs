@@ -1,6 +1,7 @@
 //! The plan of a task: every choice made, as data. Made once, committed, and then carried out by processes that have
 //! no choice left; undoing needs nothing but the plan. Pure.
 
+pub mod agent;
 pub mod connect;
 mod container;
 mod ebs;
@@ -25,6 +26,7 @@ pub mod volume;
 pub mod volumes;
 pub mod vpc;
 
+pub use agent::AgentPlan;
 pub use container::{
     CgroupPlan, ContainerLimits, ContainerPlan, HealthPlan, PrivateEnvironment, ProcessPlan, RestartPlan, Rlimit,
     RootfsPlan, TaskLimits,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::volume::StoragePlan;
-use super::{CgroupPlan, ContainerPaths, ContainerPlan, NetworkPlan, RootNetwork, ServiceLink, TaskPaths};
+use super::{AgentPlan, CgroupPlan, ContainerPaths, ContainerPlan, NetworkPlan, RootNetwork, ServiceLink, TaskPaths};
 use crate::ecs::{LaunchType, TaskOverride};
 
 /// Every choice made for one task.
@@ -68,6 +68,9 @@ pub struct TaskPlan {
     pub network_lock: PathBuf,
     /// The directory of compiled seccomp filters.
     pub filters: PathBuf,
+    /// What its containers find at 169.254.170.2.
+    #[serde(default)]
+    pub agent: AgentPlan,
     /// Its containers, in the order of the task definition.
     pub containers: Vec<ContainerPlan>,
 }

@@ -14,6 +14,7 @@
 //! mountinfo anew for each handle.
 
 mod check;
+mod counters;
 mod error;
 mod hide;
 mod kill;

@@ -16,4 +16,4 @@ pub use access::{Access, AccessKey, AccessKeyStore, NewAccessKey};
 pub use content::{Found, Kind, Name, NameError, Selector, Summary, VersionSummary};
 pub use error::SecretError;
 pub use store::{SecretStore, Snapshot, StorePaths};
-pub use values::{TaskValues, ValuesError, complete, log_options, log_values};
+pub use values::{ROLE_VALUES, TaskValues, ValuesError, complete, log_options, log_values, role_values};

@@ -28,17 +28,29 @@ pub fn log_values(container: &str) -> String {
     format!("{container}:log")
 }
 
-/// The secret options of a container's log.
-pub fn log_options(container: &str, paths: &TaskPaths) -> Result<Vec<(String, String)>, ValuesError> {
+/// Where the fixed keys of a task's role stand, each under the name that ECS has for it.
+pub const ROLE_VALUES: &str = ":role";
+
+/// The fixed keys of a task's role.
+pub fn role_values(paths: &TaskPaths) -> Result<Vec<(String, String)>, ValuesError> {
+    let gone = || ValuesError::Gone { container: ROLE_VALUES.to_owned() };
+    read(paths, gone)?.0.remove(ROLE_VALUES).ok_or_else(gone)
+}
+
+/// The whole file. A parser's message may quote what it read.
+fn read(paths: &TaskPaths, gone: impl Fn() -> ValuesError) -> Result<TaskValues, ValuesError> {
     let path = paths.values();
-    let gone = || ValuesError::Gone { container: container.to_owned() };
     let text = match fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(gone()),
         text => text.map_err(|source| ValuesError::File { verb: "read", path, source })?,
     };
-    // A parser's message may quote what it read.
-    let mut all: TaskValues = serde_json::from_slice(&text).map_err(|_| gone())?;
-    all.0.remove(&log_values(container)).ok_or_else(gone)
+    serde_json::from_slice(&text).map_err(|_| gone())
+}
+
+/// The secret options of a container's log.
+pub fn log_options(container: &str, paths: &TaskPaths) -> Result<Vec<(String, String)>, ValuesError> {
+    let gone = || ValuesError::Gone { container: container.to_owned() };
+    read(paths, gone)?.0.remove(&log_values(container)).ok_or_else(gone)
 }
 
 /// The values of a task cannot be handed on.
@@ -87,15 +99,8 @@ impl TaskValues {
 pub fn complete(process: &ProcessPlan, container: &str, paths: &TaskPaths) -> Result<ProcessPlan, ValuesError> {
     let mut process = process.clone();
     let Some(private) = process.private.take() else { return Ok(process) };
-    let path = paths.values();
     let gone = || ValuesError::Gone { container: container.to_owned() };
-    let text = match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(gone()),
-        text => text.map_err(|source| ValuesError::File { verb: "read", path, source })?,
-    };
-    // A parser's message may quote what it read.
-    let mut all: TaskValues = serde_json::from_slice(&text).map_err(|_| gone())?;
-    let own = all.0.remove(container).ok_or_else(gone)?;
+    let own = read(paths, gone)?.0.remove(container).ok_or_else(gone)?;
     for (name, value) in own.into_iter().filter(|(name, _)| !private.fixed.contains(name)) {
         match process.env.iter_mut().find(|(known, _)| *known == name) {
             Some((_, old)) => *old = value,

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::StopCode;
+use crate::metadata::Counters;
+use crate::plan::TaskPlan;
 
 /// The first part of every task's keys.
 pub const TASKS: &str = "task/";
@@ -14,6 +16,8 @@ pub const PORTS: &str = "port/";
 pub const ROOMS: &str = "room/";
 /// The leases of the host's GPUs, by their numbers.
 pub const GPUS: &str = "gpu/";
+/// The first part of the keys of what tasks have used that are over.
+pub const SPENT: &str = "spent/";
 /// The first part of the keys of tasks' protections.
 pub const PROTECTIONS: &str = "protection/";
 /// The bridge's block that this root has chosen.
@@ -41,6 +45,11 @@ pub fn room(task: &str) -> String {
 /// Until when a task is protected.
 pub fn protection(task: &str) -> String {
     format!("{PROTECTIONS}{task}")
+}
+
+/// What a task has used.
+pub fn spent(task: &str) -> String {
+    format!("{SPENT}{task}")
 }
 
 /// A cluster.
@@ -114,6 +123,51 @@ pub struct Desired {
 pub struct Protection {
     /// ECS's `expirationDate`, in milliseconds since 1970.
     pub until: i64,
+}
+
+/// What a task has used, from the start of its pull to its end. It outlives the task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// The task id.
+    pub task: String,
+    /// `service:NAME`, or `family:NAME`.
+    pub group: String,
+    /// CPU units of its size.
+    pub cpu: Option<u32>,
+    /// MiB of its size.
+    pub memory: Option<u32>,
+    /// When its images were asked for, in milliseconds since 1970.
+    pub started_at: i64,
+    /// When it was over.
+    pub stopped_at: i64,
+    /// CPU time that it used, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Periods in which its CPU limit was looked at.
+    pub periods: u64,
+    /// Those in which it held.
+    pub throttled: u64,
+    /// The most memory that it had, in bytes.
+    pub memory_peak: Option<u64>,
+}
+
+impl Spent {
+    /// Of a task, by what its groups say, if they are there.
+    pub fn of(plan: &TaskPlan, counters: Option<&Counters>, stopped_at: i64) -> Self {
+        let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
+        let cpu = counters.map(|counters| &counters.cpu);
+        Self {
+            task: plan.id.clone(),
+            group: plan.group.clone().unwrap_or_else(|| format!("family:{}", plan.family)),
+            cpu: number(&plan.cpu),
+            memory: number(&plan.memory),
+            started_at: plan.created_at,
+            stopped_at,
+            cpu_ns: cpu.map_or(0, |cpu| cpu.total),
+            periods: cpu.map_or(0, |cpu| cpu.periods),
+            throttled: cpu.map_or(0, |cpu| cpu.throttled_periods),
+            memory_peak: counters.and_then(|counters| counters.memory.peak),
+        }
+    }
 }
 
 /// What a task takes of the host as long as anything of it is there.

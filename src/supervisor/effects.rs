@@ -81,7 +81,10 @@ impl Loop<'_> {
             }
             Action::Signal(container, signal) => self.signal(container, signal),
             Action::CleanUp if self.holds_clean_up() => {} // `keep_sending` asks
-            Action::CleanUp => self.ask(Request::CleanUp),
+            Action::CleanUp => {
+                self.endpoint.close();
+                self.ask(Request::CleanUp);
+            }
             Action::Finish => self.finishing = true,
         }
     }

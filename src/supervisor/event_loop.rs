@@ -7,10 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::Pid;
 
 use super::control::{Control, Wish};
 use super::effects::Saved;
+use super::endpoint::Endpoint;
 use super::holder::{Base, Reaped, told};
 use super::pump::Pump;
 use super::recover::{self, Kin, LiveInit, Network, exit_of};
@@ -18,11 +18,9 @@ use super::shipper::Sending;
 use super::wake::Told;
 use super::workers::Worker;
 use crate::lifecycle::{
-    Container, ContainerPhase, Event, Exit, LastStatus, Now, Preparation, TaskState, Timestamp, deadline, step,
+    Container, ContainerPhase, Event, LastStatus, Now, Preparation, TaskState, Timestamp, deadline, step,
 };
-use crate::sys::child::{self, Otherwise, Which};
 use crate::sys::failpoint::pass;
-use crate::sys::pidfd;
 use crate::sys::{spawn, time};
 use crate::worker::protocol::Request;
 
@@ -32,7 +30,7 @@ const IDLE: u64 = 300;
 /// not while the start needs the processor.
 const FIRST_LOOK: u64 = 20;
 /// Exits that the holder told of and nobody has asked about.
-const REMEMBERED: usize = 256;
+pub(super) const REMEMBERED: usize = 256;
 
 /// All that the loop knows.
 #[derive(Debug)]
@@ -48,13 +46,14 @@ pub(super) struct Loop<'a> {
     pub(super) look_at: Option<u64>,
     pub(super) finishing: bool,
     pub(super) sending: Sending,
+    pub(super) endpoint: Endpoint,
     /// The status that those who watch know; the record has it.
     told: LastStatus,
     /// What the task's service has been told.
     pub(super) service_knows: Option<Told>,
-    signals: SignalFd,
-    exits_in: OwnedFd,
-    holder_lives: bool,
+    pub(super) signals: SignalFd,
+    pub(super) exits_in: OwnedFd,
+    pub(super) holder_lives: bool,
 }
 
 /// What a descriptor belongs to.
@@ -67,6 +66,8 @@ enum Source {
     Init(usize),
     Log(usize),
     Shipper,
+    Call,
+    Endpoint,
 }
 
 impl<'a> Loop<'a> {
@@ -98,6 +99,7 @@ impl<'a> Loop<'a> {
             finishing: false,
             service_knows: None,
             sending: Sending::default(),
+            endpoint: Endpoint::default(),
             signals,
             exits_in,
             holder_lives: true,
@@ -171,6 +173,8 @@ impl<'a> Loop<'a> {
                 Source::Init(place) => self.lost(place),
                 Source::Log(place) => self.pumps[place].run(time::boot_ms()),
                 Source::Shipper => self.hear_shipper(),
+                Source::Call => self.start_endpoint(),
+                Source::Endpoint => self.hear_endpoint(),
             }
         }
         self.settle();
@@ -226,6 +230,8 @@ impl<'a> Loop<'a> {
         }
         all.extend(self.workers.iter().enumerate().map(|(place, worker)| (Source::Worker(place), worker.source())));
         all.extend(self.sending.source().map(|fd| (Source::Shipper, fd)));
+        all.extend(self.endpoint.call().map(|fd| (Source::Call, fd)));
+        all.extend(self.endpoint.told().map(|fd| (Source::Endpoint, fd)));
         if self.holder_lives {
             all.push((Source::HolderExits, self.exits_in.as_fd()));
         }
@@ -237,7 +243,13 @@ impl<'a> Loop<'a> {
     fn timeout(&self) -> Option<u64> {
         let pumps = self.pumps.iter().filter_map(Pump::retry_at);
         let workers = self.workers.iter().map(Worker::deadline).filter(|deadline| *deadline < u64::MAX);
-        let own = [deadline(&self.task), self.saved.retry_at(), self.look_at, self.sending_deadline()];
+        let own = [
+            deadline(&self.task),
+            self.saved.retry_at(),
+            self.look_at,
+            self.sending_deadline(),
+            self.endpoint.deadline(),
+        ];
         let own = own.into_iter().flatten();
         let nearest = pumps.chain(workers).chain(own).min()?;
         Some(nearest.saturating_sub(time::boot_ms()))
@@ -261,6 +273,7 @@ impl<'a> Loop<'a> {
             self.happen(Event::Tick);
         }
         self.keep_sending(now);
+        self.keep_endpoint(now);
     }
 
     fn hear_worker(&mut self, place: usize) {
@@ -273,74 +286,6 @@ impl<'a> Loop<'a> {
         }
         pass("loop: a worker has answered");
         self.answered(request, report);
-    }
-
-    fn reap(&mut self) {
-        pass("loop: a child has ended");
-        while let Ok(Some(_)) = self.signals.read_signal() {}
-        (0..self.live.len()).for_each(|place| self.see_end(place));
-        self.workers.iter_mut().for_each(Worker::note_end);
-    }
-
-    /// Sees whether a container's first process, a child of this loop, has ended. It stays a zombie: should the loop die
-    /// before the record has its exit code, the holder inherits both.
-    pub(super) fn see_end(&mut self, place: usize) {
-        let Some(live) = &self.live[place] else { return };
-        if let Ok(Some(ended)) = child::ended(Which::Pidfd(live.pidfd.as_fd()), Otherwise::Return) {
-            self.ended(place, Exit::Code(ended.exit.code()));
-        }
-    }
-
-    /// Reaps the dead as soon as nothing depends on them: the record is saved, no worker is at a container that it has not
-    /// reported yet, or at finding out who killed one.
-    fn bury(&mut self) {
-        let at_one = |worker: &Worker| {
-            matches!(worker.request(), Some(Request::Start { .. } | Request::Inspect(_) | Request::Sweep { .. }))
-        };
-        if self.workers.iter().any(at_one) {
-            return;
-        }
-        while let Ok(Some(dead)) = child::ended(Which::Any, Otherwise::Return) {
-            let unseen = self.live.iter().flatten().any(|live| live.pid == dead.pid.as_raw());
-            if unseen || child::reap(dead.pid).is_err() {
-                return; // its signal is on the way
-            }
-        }
-    }
-
-    /// The holder's end leaves its children to a stranger, who tells nobody of theirs.
-    fn hear_holder(&mut self) {
-        let all = told(&self.exits_in);
-        if all.is_empty() {
-            self.holder_lives = false; // readable and empty: the other end is closed
-            for live in self.live.iter_mut().flatten() {
-                let own = pidfd::stat(Pid::from_raw(live.pid)).is_ok_and(|stat| stat.parent == Pid::this());
-                live.kin = if own { Kin::Ours } else { Kin::Strange };
-            }
-        }
-        for reaped in all {
-            self.gone(reaped);
-        }
-    }
-
-    /// A process is gone: a container's first one, or one to remember for a moment.
-    fn gone(&mut self, reaped: Reaped) {
-        let container = self.live.iter().position(|live| live.as_ref().is_some_and(|live| live.pid == reaped.pid));
-        match container {
-            Some(place) => self.ended(place, Exit::Code(reaped.code)),
-            None => {
-                self.exits.push(reaped);
-                let surplus = self.exits.len().saturating_sub(REMEMBERED);
-                self.exits.drain(..surplus);
-            }
-        }
-    }
-
-    /// The end of a process that is nobody's child here.
-    fn lost(&mut self, place: usize) {
-        if let Some(live) = &self.live[place] {
-            self.ended(place, recover::stranger_exit(live));
-        }
     }
 }
 

@@ -15,7 +15,9 @@
 mod begin;
 mod control;
 mod effects;
+mod endpoint;
 mod event_loop;
+mod exits;
 mod give_up;
 mod holder;
 pub mod launch;

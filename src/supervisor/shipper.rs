@@ -184,6 +184,7 @@ impl Loop<'_> {
         {
             self.sending.clean_up = CleanUp::Free;
             self.sending.shipper = None;
+            self.endpoint.close();
             self.ask(Request::CleanUp);
         }
     }

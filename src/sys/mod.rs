@@ -7,6 +7,7 @@ pub mod capability;
 pub mod child;
 pub mod failpoint;
 pub mod landlock;
+pub mod listen;
 pub mod lock;
 pub mod loop_device;
 pub mod mount;

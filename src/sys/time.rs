@@ -8,14 +8,26 @@ pub fn wall_ns() -> i64 {
     now.tv_sec() * 1_000_000_000 + now.tv_nsec()
 }
 
-/// Whether somebody keeps the wall clock in time (adjtimex(2)): what timedatectl shows.
-pub fn is_synchronized() -> std::io::Result<bool> {
+/// What the kernel knows of the wall clock's error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockState {
+    /// The most that it may be, in microseconds.
+    pub error_us: u64,
+    /// Whether somebody keeps it in time: what timedatectl shows.
+    pub is_synchronized: bool,
+}
+
+/// Asks the kernel (adjtimex(2)).
+pub fn clock() -> std::io::Result<ClockState> {
     // SAFETY: the structure is plain numbers, for all of which zero is a value; no mode bit is set, so that nothing is changed.
     let mut state: libc::timex = unsafe { std::mem::zeroed() };
     // SAFETY: the pointer is to a structure that lives until the call returns.
     match unsafe { libc::adjtimex(&raw mut state) } {
         -1 => Err(std::io::Error::last_os_error()),
-        _ => Ok(state.status & libc::STA_UNSYNC == 0),
+        _ => Ok(ClockState {
+            error_us: u64::try_from(state.maxerror).unwrap_or_default(),
+            is_synchronized: state.status & libc::STA_UNSYNC == 0,
+        }),
     }
 }
 

@@ -37,5 +37,6 @@ pub use overrides::{Overridden, ParsedOverrides, overridden, parse_overrides};
 pub use parse::{Parsed, parse, parse_bytes};
 pub use problem::{Problem, Severity};
 pub use report::Strictness;
+pub use sizes::smallest_size;
 pub use task_definition::{ValidTaskDefinition, validate};
 pub use valid_container::ValidContainer;

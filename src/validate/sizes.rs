@@ -46,6 +46,14 @@ pub(super) fn fargate_cpu() -> impl Iterator<Item = u32> {
     FARGATE.iter().skip(1).map(|row| row.0)
 }
 
+/// The smallest size of Fargate that has so many CPU units and so many MiB: the least CPU first, then the least memory.
+pub fn smallest_size(cpu_units: u32, memory_mib: u32) -> Option<(u32, u32)> {
+    let pairs = fargate_cpu().filter(|cpu| *cpu >= cpu_units);
+    pairs
+        .flat_map(|cpu| fargate_memory(cpu).into_iter().map(move |memory| (cpu, memory)))
+        .find(|pair| pair.1 >= memory_mib)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +79,14 @@ mod tests {
         for text in ["1 MB", "512 MiB", "1 vCPU", "0.0001 GB", "99999999999999 GB"] {
             assert_eq!(memory_mib(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_smallest_size_has_enough_of_both() {
+        assert_eq!(smallest_size(0, 0), Some((256, 512)));
+        assert_eq!(smallest_size(200, 2049), Some((512, 3072)));
+        assert_eq!(smallest_size(257, 100), Some((512, 1024)));
+        assert_eq!((smallest_size(16_385, 1), smallest_size(1, 122_881)), (None, None));
     }
 
     #[test]

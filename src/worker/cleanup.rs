@@ -13,9 +13,10 @@ use super::protocol::Report;
 use super::{Worker, failed};
 use crate::net;
 use crate::runtime::storage;
-use crate::store::records::{GPUS, LEASES, Lease, PORTS, room};
+use crate::store::records::{self, GPUS, LEASES, Lease, PORTS, Spent, room};
 use crate::store::{Commit, Store, Txn};
 use crate::sys::failpoint::{pass, reach};
+use crate::sys::time;
 
 impl Worker {
     /// Removes everything that was made for the task but its record, its logs and its lock. Its link ends with its network
@@ -23,11 +24,12 @@ impl Worker {
     pub(super) fn clean_up(&self) -> Report {
         let mut failures: Vec<Report> = Vec::new();
         pass("clean-up: asked");
+        let spent = self.spent();
         if let Err(errors) = self.cgroups.remove_task(&self.plan.cgroup) {
             failures.extend(errors.iter().map(|error| failed("ContainerRuntimeError", error)));
         }
         pass("clean-up: the groups are gone");
-        if let Err(error) = self.network_down() {
+        if let Err(error) = self.network_down(spent.as_ref()) {
             failures.push(failed("ContainerNetworkingError", error.as_ref()));
         }
         let paths = &self.plan.paths;
@@ -57,9 +59,23 @@ impl Worker {
         let _ = crate::logs::prune(root, stream.retention, lives);
     }
 
+    /// What the task has used; nothing if an attempt before this one has told it. Groups that went with such an attempt tell
+    /// nothing any more: then the time is known at least.
+    fn spent(&self) -> Option<Spent> {
+        let counters = self.cgroups.counters(&self.plan.cgroup, None).ok();
+        let is_told = || {
+            let store = Store::open(&self.plan.store).ok()?;
+            store.get::<Spent>(&records::spent(&self.plan.id)).ok()?
+        };
+        match counters {
+            None if is_told().is_some() => None,
+            counters => Some(Spent::of(&self.plan, counters.as_ref(), time::wall_ns() / 1_000_000)),
+        }
+    }
+
     /// The root's nftables table goes with the last lease. A task that is committed after the look comes up after the lock. The
     /// lease is released under the lock too: of two tasks that end at once, the second one must see that it is the last.
-    fn network_down(&self) -> Result<(), Box<dyn Error>> {
+    fn network_down(&self, spent: Option<&Spent>) -> Result<(), Box<dyn Error>> {
         let _lock = network_lock(&self.plan.network_lock, FlockArg::LockExclusive)?;
         reach("clean-up: the network's lock is held")?;
         let mut store = Store::open(&self.plan.store)?;
@@ -80,6 +96,7 @@ impl Worker {
         let others = ports.into_iter().chain(gpus).filter(|lease| lease.value.task == self.plan.id);
         let release = own.into_iter().chain(others).map(|lease| lease.key).chain([room(&self.plan.id)]);
         let release = release.fold(Txn::default(), |txn, key| txn.delete(key));
+        let release = spent.into_iter().fold(release, |txn, spent| txn.put(records::spent(&self.plan.id), spent));
         let _: Commit = store.commit(&release)?;
         Ok(())
     }

@@ -9,6 +9,7 @@ pub mod protocol;
 mod check;
 mod cleanup;
 mod connect;
+pub mod endpoint;
 pub mod exec;
 pub mod fetch;
 mod pause;

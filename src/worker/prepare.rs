@@ -47,6 +47,7 @@ impl Worker {
         reach("prepare: the network's lock is held")?;
         self.link_up(&eni.link)?;
         reach("prepare: the link is up")?;
+        crate::net::lead_to_agent()?;
         eni.proxy.as_ref().map_or(Ok(()), crate::net::redirect)?;
         Ok(crate::runtime::container::set_network_sysctls()?)
     }

@@ -102,6 +102,10 @@ pub struct InitFile {
 /// standard output [`Shipped`] reports, one JSON object a line; it ends with its input.
 pub const SHIP_COMMAND: &str = "ship-worker";
 
+/// The name that starts the program as the process behind a task's endpoint. Its standard input is the listening socket; a
+/// byte on its standard output says that the task's service has something to look at.
+pub const ENDPOINT_COMMAND: &str = "endpoint-worker";
+
 /// What it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ShipOrder {

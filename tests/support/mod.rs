@@ -5,6 +5,7 @@ pub(crate) mod command;
 pub(crate) mod derived;
 pub(crate) mod endpoint;
 pub(crate) mod generate;
+pub(crate) mod inside;
 pub(crate) mod leaks;
 pub(crate) mod life;
 pub(crate) mod moto;

@@ -17,7 +17,7 @@ pub struct AwsSettings {
     pub profile: Option<String>,
     /// One endpoint for all services: `http://127.0.0.1:4566`.
     pub endpoint: Option<String>,
-    /// The endpoint of one service: `ssm`, `secretsmanager`, `s3`, `logs`.
+    /// The endpoint of one service: `ssm`, `secretsmanager`, `s3`, `logs`, `sts`.
     pub endpoints: BTreeMap<Service, String>,
 }
 

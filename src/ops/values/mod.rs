@@ -21,7 +21,7 @@ use crate::ecs::container_definition::Secret;
 use crate::ecs::value_from::ValueFrom;
 use crate::ecs::{ContainerDefinition, TaskDefinition};
 use crate::plan::env_file::merged;
-use crate::secrets::{TaskValues, log_values};
+use crate::secrets::{ROLE_VALUES, TaskValues, log_values};
 
 /// What is resolved, by what a definition writes.
 type Values = HashMap<ValueFrom, String>;
@@ -29,7 +29,9 @@ type Values = HashMap<ValueFrom, String>;
 impl Engine {
     /// Resolves everything that a definition names. Secrets come first, and all of them before any file.
     pub(super) fn values(&self, task: &TaskDefinition) -> Result<TaskValues, Unavailable> {
-        values(&Sources::new(&self.layout, &self.config), task)
+        let mut values = values(&Sources::new(&self.layout, &self.config), task)?;
+        values.0.extend(self.role_keys(task).map(|keys| (ROLE_VALUES.to_owned(), keys)));
+        Ok(values)
     }
 
     /// Whether AWS is asked for some of it: whoever must not wait leaves that to another process.

@@ -134,7 +134,7 @@ impl Cgroups {
 }
 
 /// The least of the limits of a group and of its task's.
-fn limit_v2(group: &Path, task: Option<&Path>) -> Result<Option<u64>, CgroupError> {
+pub(super) fn limit_v2(group: &Path, task: Option<&Path>) -> Result<Option<u64>, CgroupError> {
     let mut least = None::<u64>;
     for dir in [Some(group), task].into_iter().flatten() {
         // The word `max` is no limit.
@@ -146,22 +146,30 @@ fn limit_v2(group: &Path, task: Option<&Path>) -> Result<Option<u64>, CgroupErro
 }
 
 /// A file that holds one number.
-fn figure(path: &Path) -> Result<u64, CgroupError> {
+pub(super) fn figure(path: &Path) -> Result<u64, CgroupError> {
     read(path)?.trim().parse().map_err(|_| CgroupError::Malformed { path: path.to_owned() })
 }
 
 /// A file of lines `KEY NUMBER`.
-struct Stat<'a> {
+pub(super) struct Stat<'a> {
     path: &'a Path,
     text: String,
 }
 
 impl<'a> Stat<'a> {
-    fn read(path: &'a Path) -> Result<Self, CgroupError> {
+    pub(super) fn read(path: &'a Path) -> Result<Self, CgroupError> {
         Ok(Self { path, text: read(path)? })
     }
 
-    fn get(&self, key: &str) -> Result<u64, CgroupError> {
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.text.lines().filter_map(|line| {
+            let (key, value) = line.split_once(' ')?;
+            Some((key, value.trim().parse().ok()?))
+        })
+    }
+
+    pub(super) fn get(&self, key: &str) -> Result<u64, CgroupError> {
         let value = |line: &str| line.strip_prefix(key)?.strip_prefix(' ')?.parse().ok();
         self.text.lines().find_map(value).ok_or_else(|| CgroupError::Malformed { path: self.path.to_owned() })
     }

@@ -6,14 +6,14 @@ use super::container::CONTAINER_DEFINITION;
 use super::{Field, Shape, Word, ecs, must, no, no_word, warn, word, yes};
 
 const ONLY_AWSVPC: &str = "Fargate only supports network mode 'awsvpc'.";
-const NO_CREDENTIALS: &str = "containers are given no credentials";
 
 /// What RegisterTaskDefinition takes: 19 members.
 pub const TASK_DEFINITION: &[Field] = &[
     must("family", Text)
         .ruled()
         .remark("1 to 255 letters, digits, hyphens and underscores; a changed definition is a new revision"),
-    warn("taskRoleArn", Text, NO_CREDENTIALS),
+    yes("taskRoleArn", Text)
+        .remark("its credentials are those that [roles] of the configuration has for it; without, it has none"),
     warn("executionRoleArn", Text, "images come with berth's own credentials, output stays here: the role is not used"),
     yes("networkMode", Shape::Word(NETWORK_MODES))
         .remark("awsvpc and bridge: a routed veth for each task, or each container; host; none; absent means bridge"),
@@ -44,7 +44,8 @@ pub const TASK_DEFINITION: &[Field] = &[
     ),
     yes("runtimePlatform", Structure(RUNTIME_PLATFORM))
         .remark("absent means this host's; a task for another machine is on record as stopped, with ECS's reason"),
-    warn("enableFaultInjection", Boolean, "there are no fault endpoints"),
+    yes("enableFaultInjection", Boolean)
+        .remark("faults by ECS_AGENT_URI in the task's own network; network-latency needs netem in the kernel"),
     no("trustedExecutionConfiguration", Structure(TRUSTED_EXECUTION_CONFIGURATION)),
 ];
 

@@ -310,10 +310,10 @@ fn an_instance_definition_needs_memory_in_the_container_and_no_network_mode() {
 
 #[test]
 fn what_has_no_effect_is_warned_of_and_what_asks_for_nothing_is_not() {
-    let (_, problems) = taken("enableFaultInjection", json!(true));
+    let (_, problems) = taken("executionRoleArn", json!("arn:aws:iam::000000000000:role/x"));
     assert_eq!(problems.len(), 1);
     assert_eq!((problems[0].severity, problems[0].exception), (Severity::Warning, Exception::ClientException));
-    assert!(problems[0].message.contains("enableFaultInjection has no effect in this version of berth"));
+    assert!(problems[0].message.contains("executionRoleArn has no effect in this version of berth"));
     for (pointer, value) in [
         ("volumes", json!([])),
         ("tags", json!([])),

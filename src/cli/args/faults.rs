@@ -1,0 +1,90 @@
+//! The arguments of `berth fault` and `berth interrupt`.
+
+use clap::{Args, ValueEnum};
+
+use super::TaskName;
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Packets to a port are lost
+    NetworkBlackholePort,
+    /// Packets are late (needs netem in the kernel)
+    NetworkLatency,
+    /// Some packets are lost
+    NetworkPacketLoss,
+}
+
+/// What to do with a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Action {
+    /// Begin
+    Start,
+    /// End
+    Stop,
+    /// Tell whether it is there
+    Status,
+}
+
+/// `berth fault`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The faults are those that a task with enableFaultInjection may inject itself by ECS_AGENT_URI; this command \
+    needs no such leave. They are made in the network namespace of the task, end with it, and never touch 169.254.170.2. \
+    Prints running, stopped or not-running.\n\n\
+    Examples:\n  \
+    berth fault 3f2a network-blackhole-port start --port 5432 --protocol tcp --traffic-type egress\n  \
+    berth fault 3f2a network-packet-loss start --loss-percent 20 --source 10.0.0.0/8\n  \
+    berth fault 3f2a network-latency start --delay-milliseconds 200 --jitter-milliseconds 20 --source 0.0.0.0/0\n  \
+    berth fault 3f2a network-packet-loss stop"
+)]
+pub struct Fault {
+    /// The task's id, ARN, or a unique beginning of its id
+    #[arg(value_name = "TASK")]
+    pub task: TaskName,
+    /// What goes wrong
+    #[arg(value_name = "FAULT")]
+    pub kind: Kind,
+    /// What to do
+    #[arg(value_name = "ACTION")]
+    pub action: Action,
+    /// The port, for network-blackhole-port
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// tcp or udp
+    #[arg(long)]
+    pub protocol: Option<String>,
+    /// ingress (what comes) or egress (what goes)
+    #[arg(long)]
+    pub traffic_type: Option<String>,
+    /// How late packets are
+    #[arg(long, value_name = "MS")]
+    pub delay_milliseconds: Option<u64>,
+    /// How much that varies
+    #[arg(long, value_name = "MS")]
+    pub jitter_milliseconds: Option<u64>,
+    /// How many of a hundred packets are lost
+    #[arg(long, value_name = "N")]
+    pub loss_percent: Option<u8>,
+    /// To whom packets are late or lost: an address or a block; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub source: Vec<String>,
+    /// Whom the fault spares; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub sources_to_filter: Vec<String>,
+}
+
+/// `berth interrupt`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "As when Fargate Spot takes its capacity back: the containers get their stop signal at once, SIGKILL follows \
+    after their stopTimeout (two minutes at most on Fargate), and the task's stopCode is SpotInterruption. A service starts \
+    another task in its place.\n\n\
+    Example:\n  \
+    berth interrupt 3f2a"
+)]
+pub struct Interrupt {
+    /// Task ids, ARNs, or unique beginnings of ids
+    #[arg(required = true, value_name = "TASK")]
+    pub tasks: Vec<TaskName>,
+}
