@@ -56,10 +56,13 @@ impl Expression {
 
     /// Whether something is such. `any` says of a property, by its name, whether one of its values is as it is asked to be: of
     /// some subjects an instance has several.
-    pub fn holds(&self, any: &dyn Fn(&str, &dyn Fn(&str) -> bool) -> bool) -> bool {
+    pub fn holds(&self, any: &AnyValue<'_>) -> bool {
         self.root.holds(any)
     }
 }
+
+/// Whether one of the values of a property is such.
+pub type AnyValue<'a> = dyn Fn(&str, &dyn Fn(&str) -> bool) -> bool + 'a;
 
 /// What stands before the name of something that is so of an instance, and is none of its attributes.
 pub const FACT: &str = "fact:";
@@ -70,7 +73,7 @@ pub fn fact(name: &str) -> String {
 }
 
 impl Node {
-    fn holds(&self, any: &dyn Fn(&str, &dyn Fn(&str) -> bool) -> bool) -> bool {
+    fn holds(&self, any: &AnyValue<'_>) -> bool {
         match self {
             Self::Any(nodes) => nodes.iter().any(|node| node.holds(any)),
             Self::All(nodes) => nodes.iter().all(|node| node.holds(any)),

@@ -45,10 +45,10 @@ pub(super) fn check(log: &LogConfiguration, place: &Place<'_>, report: &mut Repo
     for (name, why) in idle(name, &said.clone().into_iter().chain(secret).collect()) {
         report.warning(&option.member(name.to_owned()), format!("log opt '{name}' has no effect: {why}"));
     }
-    if log.secret_options.as_ref().is_none_or(Vec::is_empty) {
-        if let Err(error) = Logging::read(name, said) {
-            report.warning(&option, format!("the task will not start: failed to validate logger args: {error}"));
-        }
+    if log.secret_options.as_ref().is_none_or(Vec::is_empty)
+        && let Err(error) = Logging::read(name, said)
+    {
+        report.warning(&option, format!("the task will not start: failed to validate logger args: {error}"));
     }
 }
 

@@ -31,7 +31,7 @@ mod valid_container;
 mod value_rules;
 mod volume_rules;
 
-pub use expression::{Expression, ExpressionError, FACT, fact};
+pub use expression::{AnyValue, Expression, ExpressionError, FACT, fact};
 pub use mount_path::mount_path;
 pub use overrides::{Overridden, ParsedOverrides, overridden, parse_overrides};
 pub use parse::{Parsed, parse, parse_bytes};

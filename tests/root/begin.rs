@@ -78,8 +78,8 @@ fn starts_with_little_room() {
                 Some(0) => drop(root.berth(["rm", "-f", id]).ok()),
                 Some(1) => {
                     let task = eventually(PATIENCE, "it has stopped", || {
-                        let task = root.berth(["--format", "json", "describe", id]).ok();
-                        task.contains("\"STOPPED\"").then_some(task)
+                        let task = root.berth(["--format", "json", "describe", id]).json()["tasks"][0].clone();
+                        (task["lastStatus"] == "STOPPED").then(|| task.to_string())
                     });
                     assert!(task.contains("No space left on device"), "{files}: {task}");
                     root.berth(["rm", id]).ok();

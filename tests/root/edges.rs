@@ -126,3 +126,22 @@ fn numbers_at_the_ends_of_their_ranges_run() {
     let finished = root.run(&definition);
     assert!(finished.code() == 0 && finished.stdout.contains("there"), "{finished:#?}");
 }
+
+#[test]
+fn a_definition_runs_only_where_its_placement_constraints_hold() {
+    let root = Root::with_images(&["probe"]);
+    let definition = |expression: &str| {
+        let mut definition = instance(&[container("web", &["print", "placed"], json!({}))]);
+        definition["placementConstraints"] = json!([{"type": "memberOf", "expression": expression}]);
+        definition
+    };
+    let finished = root.run(&definition("attribute:ecs.os-type == linux and not attribute:gpu exists"));
+    assert!(finished.code() == 0 && finished.stdout.contains("placed"), "{finished:#?}");
+    let refused = root.run(&definition("attribute:ecs.instance-type =~ g2.*"));
+    assert_eq!(refused.code(), 1, "{refused:#?}");
+    let words = ["placement constraint", "RESOURCE:", "ATTRIBUTE"];
+    assert!(words.iter().any(|word| refused.stderr.contains(word)), "{refused:#?}");
+    let unread = root.run(&definition("attribute:a ~~ b"));
+    assert!(unread.code() == 2 && unread.stderr.contains("~~ is no operator that is known"), "{unread:#?}");
+    assert_eq!(root.berth(["ps", "-q"]).ok(), "", "nothing runs");
+}
