@@ -120,7 +120,7 @@ impl Cgroups {
     /// It is removed with the task.
     pub fn join_own(&self, plan: &CgroupPlan) -> Result<(), CgroupError> {
         let limits = ContainerLimits { cpu_shares: OWN_SHARES, pids: OWN_PIDS, ..ContainerLimits::default() };
-        self.create_container(plan, OWN, &limits, &devices::DEFAULT)?;
+        self.create_container(plan, OWN, &limits, &devices::own())?;
         self.join(plan, OWN)
     }
 
