@@ -72,6 +72,8 @@ fn every_key_of_every_table_is_in_it() {
         "[log]",
         "[secrets]",
         "[environment-files]",
+        "[roles.app]",
+        "[prices]",
         "[aws]",
         "[storage]",
         "[volumes]",
@@ -81,13 +83,22 @@ fn every_key_of_every_table_is_in_it() {
     ];
     let text = uncommented(true);
     for table in tables {
-        let begin = if table.is_empty() { 0 } else { text.find(table).unwrap_or_else(|| panic!("{table} is missing")) };
         let path = table.trim_matches(['[', ']']);
+        let own = section(&text, table);
         for key in keys(table) {
             let inner = if path.is_empty() { format!("[{key}") } else { format!("[{path}.{key}") };
-            let end = text[begin + table.len()..].find("\n[").map_or(text.len(), |end| begin + table.len() + end);
-            let stands = text[begin..end].lines().any(|line| line.starts_with(&format!("{key} = ")));
+            let stands = own.lines().any(|line| line.starts_with(&format!("{key} = ")));
             assert!(stands || text.contains(&inner), "{key} of {table:?} is not documented");
         }
     }
+}
+
+/// What stands in a table. A role has one source of three, so that no table of one has all keys: they are in some.
+fn section<'a>(text: &'a str, table: &str) -> &'a str {
+    if table.starts_with("[roles") {
+        return text;
+    }
+    let begin = text.find(table).unwrap_or_else(|| panic!("{table} is missing")) + table.len();
+    let end = text[begin..].find("\n[").map_or(text.len(), |end| begin + end);
+    &text[begin..end]
 }
