@@ -75,8 +75,8 @@ fn a_key_may_do_what_it_was_made_for_and_nothing_once_it_is_removed() {
     );
     let passing = make(&["--expires-in", "1h", "passing"]);
     assert_eq!(call(&passing, "list_clusters()"), "UnrecognizedClientException", "its token is wanted");
-    let lines = "print(json.dumps(code(lambda: client('ecs', aws_session_token=TOKEN).list_clusters())))"
-        .replace("TOKEN", &passing["SessionToken"].to_string());
+    let lines = "import os\nos.environ['AWS_SESSION_TOKEN'] = GIVEN\nprint(json.dumps(code(lambda: client('ecs').list_clusters())))"
+        .replace("GIVEN", &passing["SessionToken"].to_string());
     assert_eq!(endpoint.python((&text(&passing, "AccessKeyId"), &text(&passing, "SecretAccessKey")), &lines), "done");
     root.berth(["key", "rm", &text(&reader, "AccessKeyId")]).ok();
     assert_eq!(call(&reader, "list_clusters()"), "UnrecognizedClientException");

@@ -17,6 +17,7 @@ fn client(endpoint: &Endpoint) -> Client {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .endpoint_url(&endpoint.url)
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
         .credentials_provider(Credentials::new(id, secret, None, None, "test"))
         .build();
     Client::from_conf(config)

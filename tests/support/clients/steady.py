@@ -49,7 +49,7 @@ out = {"create": steady(created, since)}
 # What the provider reads into its state.
 read = ecs.describe_services(services=[created["serviceArn"]], cluster=created["clusterArn"], include=["TAGS"])["services"][0]
 out["controller"] = read["deploymentController"]["type"]
-out["tags"] = ecs.list_tags_for_resource(resourceArn=created["serviceArn"])["tags"]
+out["tags"] = read.get("tags", [])
 second = ecs.register_task_definition(**definition("tf", "3601"))["taskDefinition"]["taskDefinitionArn"]
 since = time.time()
 updated = ecs.update_service(service="tf", cluster="default", taskDefinition=second)["service"]
