@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::arn::ClusterArn;
 use super::capacity_provider::CapacityProviderStrategyItem;
-use super::task::Failure;
+use super::container_definition::KeyValuePair;
+use super::task::{Attachment, Failure};
 use super::task_definition::Tag;
 
 /// CreateCluster.
@@ -43,6 +44,27 @@ pub struct DeleteClusterRequest {
 #[expect(missing_docs, reason = "the names are ECS's")]
 pub struct ClusterResponse {
     pub cluster: Cluster,
+}
+
+/// UpdateCluster, and UpdateClusterSettings, which has only the first two members.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct UpdateClusterRequest {
+    pub cluster: String,
+    pub settings: Option<Vec<ClusterSetting>>,
+    pub configuration: Option<Value>,
+    pub service_connect_defaults: Option<Value>,
+}
+
+/// PutClusterCapacityProviders.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct PutClusterCapacityProvidersRequest {
+    pub cluster: String,
+    pub capacity_providers: Vec<String>,
+    pub default_capacity_provider_strategy: Vec<CapacityProviderStrategyItem>,
 }
 
 /// DescribeClusters.
@@ -93,13 +115,15 @@ pub struct Cluster {
     pub running_tasks_count: u32,
     pub pending_tasks_count: u32,
     pub active_services_count: u32,
-    pub statistics: Vec<Value>,
+    pub statistics: Vec<KeyValuePair>,
     pub tags: Vec<Tag>,
     pub settings: Vec<ClusterSetting>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<Value>,
     pub capacity_providers: Vec<String>,
     pub default_capacity_provider_strategy: Vec<CapacityProviderStrategyItem>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachments: Option<Vec<Attachment>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_connect_defaults: Option<Value>,
 }

@@ -15,6 +15,7 @@ pub mod request;
 pub mod service;
 pub mod service_deployment;
 pub mod status;
+pub mod tags;
 pub mod task;
 pub mod task_definition;
 pub mod task_set;

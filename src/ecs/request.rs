@@ -1,14 +1,15 @@
 //! What the operations on task definitions and tasks take and answer.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::TaskDefinition;
+use super::capacity_provider::CapacityProviderStrategyItem;
 use super::overrides::TaskOverride;
 use super::service::{NetworkConfiguration, PlacementConstraint, PlacementStrategy};
 use super::status::LaunchType;
 use super::task::{Failure, Task};
 use super::task_definition::Tag;
+use super::volume::TaskVolumeConfiguration;
+use super::{TaskDefinition, Timestamp};
 
 /// What RegisterTaskDefinition, DescribeTaskDefinition and DeregisterTaskDefinition answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,6 +60,84 @@ pub struct ListTaskDefinitionsResponse {
     pub next_token: Option<String>,
 }
 
+/// ListTaskDefinitionFamilies.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct ListTaskDefinitionFamiliesRequest {
+    pub family_prefix: Option<String>,
+    pub status: Option<String>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+/// What ListTaskDefinitionFamilies answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct ListTaskDefinitionFamiliesResponse {
+    pub families: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+/// DeleteTaskDefinitions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct DeleteTaskDefinitionsRequest {
+    pub task_definitions: Vec<String>,
+}
+
+/// What DeleteTaskDefinitions answers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct DeleteTaskDefinitionsResponse {
+    pub task_definitions: Vec<TaskDefinition>,
+    pub failures: Vec<Failure>,
+}
+
+/// UpdateTaskProtection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct UpdateTaskProtectionRequest {
+    pub cluster: Option<String>,
+    pub tasks: Vec<String>,
+    pub protection_enabled: bool,
+    pub expires_in_minutes: Option<i32>,
+}
+
+/// GetTaskProtection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct GetTaskProtectionRequest {
+    pub cluster: Option<String>,
+    pub tasks: Vec<String>,
+}
+
+/// What both answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct TaskProtectionResponse {
+    pub protected_tasks: Vec<ProtectedTask>,
+    pub failures: Vec<Failure>,
+}
+
+/// A task, and until when its service may not stop it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct ProtectedTask {
+    pub task_arn: String,
+    pub protection_enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expiration_date: Option<Timestamp>,
+}
+
 /// RunTask.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -98,9 +177,9 @@ pub struct RunTaskRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<Tag>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub capacity_provider_strategy: Option<Value>,
+    pub capacity_provider_strategy: Option<Vec<CapacityProviderStrategyItem>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub volume_configurations: Option<Value>,
+    pub volume_configurations: Option<Vec<TaskVolumeConfiguration>>,
 }
 
 /// StopTask.
@@ -150,6 +229,7 @@ pub struct ListTasksRequest {
     pub desired_status: Option<String>,
     pub launch_type: Option<LaunchType>,
     pub started_by: Option<String>,
+    pub daemon_name: Option<String>,
     pub max_results: Option<i32>,
     pub next_token: Option<String>,
 }

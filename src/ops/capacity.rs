@@ -122,23 +122,24 @@ impl Engine {
         definition: &ValidTaskDefinition,
         options: &RunOptions,
     ) -> Result<String, OpsError> {
+        self.places(definition, options)?.next().map_err(|(_, reason)| OpsError::NoRoom { reason })
+    }
+
+    /// Where tasks of a revision can be.
+    pub(super) fn places(&self, definition: &ValidTaskDefinition, options: &RunOptions) -> Result<Places, OpsError> {
         let instances = self.instances_for_run(definition, options)?;
-        let needs = Requirements { constraints: constraints(definition)?, ..requirements(definition) };
-        let others = match options.placement.is_distinct() || instances.len() > 1 {
+        let distinct = options.placement.is_distinct();
+        let others = match distinct || instances.len() > 1 {
             true => self.alive_in_group(definition.family(), options)?,
             false => BTreeMap::new(),
         };
-        let distinct = options.placement.is_distinct();
-        let granted = grants::missing(definition.definition(), &self.config.instance).is_none();
-        let found =
-            place(&instances, &needs, &options.placement, &|one| match others.get(&one.id).copied().unwrap_or(0) {
-                _ if !granted => Err(Lack::Attribute),
-                0 => Ok(0),
-                _ if distinct => Err(Lack::Distinct),
-                others => Ok(others),
-            });
-        let place = found.map_err(|shortage| OpsError::NoRoom { reason: shortage.reason() })?;
-        Ok(instances[place].id.clone())
+        Ok(Places {
+            instances,
+            needs: Requirements { constraints: constraints(definition)?, ..requirements(definition) },
+            rules: options.placement.clone(),
+            others,
+            granted: grants::missing(definition.definition(), &self.config.instance).is_none(),
+        })
     }
 
     /// Whether this host is what the definition asks for, however little room there is.
@@ -191,6 +192,42 @@ impl Engine {
         let file = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
         let file = file.map_err(fail("open"))?;
         Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| fail("lock")(errno.into()))
+    }
+}
+
+/// Instances, and what tasks of one revision take of them, one after the other.
+pub(super) struct Places {
+    instances: Vec<Instance>,
+    needs: Requirements,
+    rules: PlacementRules,
+    /// How many tasks of the same group there are on each.
+    others: BTreeMap<String, usize>,
+    /// Whether the host's configuration grants what they want.
+    granted: bool,
+}
+
+impl Places {
+    /// The best instance for one more task, which takes its room; else the nearest one, and RunTask's reason.
+    pub(super) fn next(&mut self) -> Result<String, (Option<String>, &'static str)> {
+        let distinct = self.rules.is_distinct();
+        let found = place(&self.instances, &self.needs, &self.rules, &|one| match self
+            .others
+            .get(&one.id)
+            .copied()
+            .unwrap_or(0)
+        {
+            _ if !self.granted => Err(Lack::Attribute),
+            0 => Ok(0),
+            _ if distinct => Err(Lack::Distinct),
+            others => Ok(others),
+        });
+        let nearest = || self.instances.first().map(|one| one.id.clone());
+        let place = found.map_err(|shortage| (nearest(), shortage.reason()))?;
+        let instance = &mut self.instances[place];
+        instance.take(&self.needs);
+        let id = instance.id.clone();
+        *self.others.entry(id.clone()).or_default() += 1;
+        Ok(id)
     }
 }
 

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::capacity_providers::FARGATE;
+use super::cluster_settings::check_settings;
 use super::engine::DEFAULT_CLUSTER;
 use super::paging::page;
-use super::{Engine, OpsError};
+use super::{Engine, OpsError, tags};
 use crate::ecs::arn::{ClusterArn, is_name};
 use crate::ecs::capacity_provider::CapacityProviderStrategyItem;
 use crate::ecs::cluster::{
@@ -22,10 +23,22 @@ const ATTEMPTS: usize = 20;
 
 /// A cluster's record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct ClusterRecord {
-    created_with: CreateClusterRequest,
+pub(super) struct ClusterRecord {
+    pub(super) created_with: CreateClusterRequest,
     /// A deleted cluster stays describable.
-    active: bool,
+    pub(super) active: bool,
+}
+
+impl ClusterRecord {
+    /// The record of the default cluster before it has one.
+    pub(super) fn default_one() -> Self {
+        let created_with = CreateClusterRequest {
+            cluster_name: Some(DEFAULT_CLUSTER.to_owned()),
+            capacity_providers: Some(FARGATE.map(str::to_owned).to_vec()),
+            ..CreateClusterRequest::default()
+        };
+        Self { created_with, active: true }
+    }
 }
 
 impl Engine {
@@ -38,6 +51,8 @@ impl Engine {
             )
             .into());
         }
+        tags::check(request.tags.as_deref().unwrap_or_default())?;
+        check_settings(request.settings.as_deref().unwrap_or_default())?;
         let default = request.default_capacity_provider_strategy.as_deref().unwrap_or_default();
         self.check_cluster_providers(request.capacity_providers.as_deref().unwrap_or_default(), default)?;
         let key = records::cluster(&self.config.account, &self.config.region, &name);
@@ -48,7 +63,9 @@ impl Engine {
                 None => Txn::default().require_absent(&key),
             };
             let record = ClusterRecord { created_with: request.clone(), active: true };
-            if self.store.commit(&txn.put(&key, &record))? == Commit::Done {
+            let arn = self.owner().cluster(&name).to_string();
+            let txn = tags::put(txn.put(&key, &record), &arn, request.tags.as_deref().unwrap_or_default());
+            if self.store.commit(&txn)? == Commit::Done {
                 break;
             }
         }
@@ -62,8 +79,7 @@ impl Engine {
         if self.services_of(&name)?.iter().any(|record| active(record.service.status)) {
             return Err(in_use(Exception::ClusterContainsServicesException, "Services"));
         }
-        let running = self.tasks()?.into_iter().filter(|record| record.plan.cluster == name);
-        if running.into_iter().any(|record| record.state.last_status != LastStatus::Stopped) {
+        if self.briefs_of(&name)?.iter().any(|task| task.status != LastStatus::Stopped) {
             return Err(in_use(Exception::ClusterContainsTasksException, "Tasks"));
         }
         if self.has_registered(&name)? {
@@ -76,7 +92,9 @@ impl Engine {
         }
         let key = records::cluster(&self.config.account, &self.config.region, &name);
         let created_with = self.cluster_record(&name)?.map(|entry| entry.value.created_with).unwrap_or_default();
-        let _: Commit = self.store.commit(&Txn::default().put(&key, &ClusterRecord { created_with, active: false }))?;
+        let arn = self.owner().cluster(&name).to_string();
+        let txn = Txn::default().put(&key, &ClusterRecord { created_with, active: false });
+        let _: Commit = self.store.commit(&txn.delete(records::tags(&arn)))?;
         Ok(ClusterResponse { cluster: self.cluster_view(&name, false)? })
     }
 
@@ -88,14 +106,18 @@ impl Engine {
         if request.clusters.len() > 100 {
             return Err(EcsError::invalid_parameter("Clusters cannot have more than 100 elements.").into());
         }
+        let known = ["ATTACHMENTS", "CONFIGURATIONS", "SETTINGS", "STATISTICS", "TAGS"];
+        if let Some(other) = request.include.iter().find(|what| !known.contains(&what.as_str())) {
+            return Err(EcsError::invalid_parameter(format!("Invalid include: {other}")).into());
+        }
         let default = [DEFAULT_CLUSTER.to_owned()];
         let names = if request.clusters.is_empty() { &default[..] } else { &request.clusters };
         let mut answer = DescribeClustersResponse::default();
         for given in names {
             let name = given.rsplit('/').next().unwrap_or(given);
             match (self.cluster_is_active(name)?, self.cluster_record(name)?) {
-                (true, _) => answer.clusters.push(self.cluster_view(name, true)?),
-                (false, Some(_)) => answer.clusters.push(self.cluster_view(name, false)?),
+                (true, _) => answer.clusters.push(self.cluster_included(name, true, &request.include)?),
+                (false, Some(_)) => answer.clusters.push(self.cluster_included(name, false, &request.include)?),
                 (false, None) => answer.failures.push(Failure {
                     arn: Some(self.owner().cluster(name).to_string()),
                     reason: Some("MISSING".to_owned()),
@@ -144,22 +166,21 @@ impl Engine {
         Ok((given.capacity_providers.unwrap_or_default(), given.default_capacity_provider_strategy.unwrap_or_default()))
     }
 
-    fn cluster_record(&self, name: &str) -> Result<Option<Entry<ClusterRecord>>, OpsError> {
+    pub(super) fn cluster_record(&self, name: &str) -> Result<Option<Entry<ClusterRecord>>, OpsError> {
         Ok(self.store.get(&records::cluster(&self.config.account, &self.config.region, name))?)
     }
 
-    fn cluster_view(&mut self, name: &str, active: bool) -> Result<Cluster, OpsError> {
+    pub(super) fn cluster_view(&mut self, name: &str, active: bool) -> Result<Cluster, OpsError> {
         let given = self.cluster_record(name)?.map(|entry| entry.value.created_with).unwrap_or_default();
-        let tasks = self.tasks()?;
-        let of = tasks.iter().filter(|record| record.plan.cluster == name);
+        let tasks = self.briefs_of(name)?;
         let count = |which: fn(LastStatus) -> bool| {
-            u32::try_from(of.clone().filter(|record| which(record.state.last_status)).count()).unwrap_or(u32::MAX)
+            u32::try_from(tasks.iter().filter(|task| which(task.status)).count()).unwrap_or(u32::MAX)
         };
         let services = self.services_of(name)?;
         let services = services.iter().filter(|record| record.service.status == ServiceStatus::Active).count();
         let arn: ClusterArn = self.owner().cluster(name);
         Ok(Cluster {
-            cluster_arn: arn,
+            cluster_arn: arn.clone(),
             cluster_name: name.to_owned(),
             status: if active { "ACTIVE" } else { "INACTIVE" }.to_owned(),
             registered_container_instances_count: self.instance_count(name)?,
@@ -167,11 +188,12 @@ impl Engine {
             pending_tasks_count: count(|status| status < LastStatus::Running),
             active_services_count: u32::try_from(services).unwrap_or(u32::MAX),
             statistics: Vec::new(),
-            tags: given.tags.unwrap_or_default(),
-            settings: given.settings.unwrap_or_default(),
+            tags: self.tags_of(&arn.to_string())?,
+            settings: self.cluster_settings(given.settings)?,
             configuration: given.configuration,
             capacity_providers: given.capacity_providers.unwrap_or_default(),
             default_capacity_provider_strategy: given.default_capacity_provider_strategy.unwrap_or_default(),
+            attachments: None,
             service_connect_defaults: given.service_connect_defaults,
         })
     }

@@ -9,10 +9,10 @@ use super::{Engine, OpsError};
 use crate::ecs::TaskDefinition;
 use crate::ecs::task_definition::NetworkMode;
 use crate::net;
-use crate::plan::Cidr;
 use crate::plan::connect::{Connection, HostFiles};
 use crate::plan::ports::{HostPort, NoPort, PortBinding, choose, wishes};
 use crate::plan::vpc::{Subnet, Vpc};
+use crate::plan::{Cidr, ContainerNetwork, NetworkPlan};
 use crate::store::records::{LEASES, Lease, PORTS};
 use crate::validate::ValidTaskDefinition;
 
@@ -124,6 +124,37 @@ impl Engine {
         let mut chosen = chosen.into_iter();
         Ok(of_containers.iter().map(|wishes| chosen.by_ref().take(wishes.len()).collect()).collect())
     }
+}
+
+/// The addresses and ports that a task holds already, on the same ground; `None` if the ground is no longer there.
+pub(super) fn held<'a>(ground: &'a Ground, network: &NetworkPlan) -> Option<Connection<'a>> {
+    let containers = |network: &NetworkPlan| match network {
+        NetworkPlan::PerContainer { containers, .. } => containers.clone(),
+        NetworkPlan::Awsvpc(_) => Vec::new(),
+    };
+    let ports = |network: &NetworkPlan| {
+        let ports = containers(network).into_iter().map(|one| match one {
+            ContainerNetwork::Bridge { ports, .. } | ContainerNetwork::Host { ports } => ports,
+            ContainerNetwork::Loopback => Vec::new(),
+        });
+        ports.collect()
+    };
+    Some(match ground {
+        Ground::Awsvpc(vpc) => {
+            let eni = network.eni()?;
+            let subnet = vpc.subnets.iter().find(|subnet| subnet.id == eni.subnet)?;
+            Connection::Awsvpc { vpc, subnet, address: eni.link.address.address }
+        }
+        Ground::Bridge(vpc) => {
+            let addresses = containers(network).into_iter().map(|one| match one {
+                ContainerNetwork::Bridge { link, .. } => Some(link.address.address),
+                ContainerNetwork::Host { .. } | ContainerNetwork::Loopback => None,
+            });
+            Connection::Bridge { block: vpc.cidr, addresses: addresses.collect(), ports: ports(network) }
+        }
+        Ground::Host(files) => Connection::Host { files, ports: ports(network) },
+        Ground::None => Connection::None,
+    })
 }
 
 fn free_address<'a>(vpc: &'a Vpc, taken: &HashSet<Ipv4Addr>) -> Result<(&'a Subnet, Ipv4Addr), OpsError> {

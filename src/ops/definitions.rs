@@ -2,7 +2,7 @@
 //! A revision's number is never used again.
 
 use super::paging::page;
-use super::{Engine, OpsError};
+use super::{Engine, OpsError, tags};
 use crate::ecs::arn::{Owner, TaskDefinitionArn, TaskDefinitionName};
 use crate::ecs::error::EcsError;
 use crate::ecs::request::{ListTaskDefinitionsRequest, ListTaskDefinitionsResponse, TaskDefinitionResponse};
@@ -15,7 +15,7 @@ use crate::validate::ValidTaskDefinition;
 const ATTEMPTS: usize = 100;
 
 /// A definition as it is registered: what was given, and what only registration sets.
-pub(super) fn registered(definition: &ValidTaskDefinition, owner: &Owner, revision: u32, at: i64) -> TaskDefinition {
+fn registered(definition: &ValidTaskDefinition, owner: &Owner, revision: u32, at: i64) -> TaskDefinition {
     let given = definition.definition();
     TaskDefinition {
         task_definition_arn: Some(owner.task_definition(&given.family, revision).to_string()),
@@ -41,6 +41,7 @@ pub(super) fn bare(definition: &TaskDefinition) -> TaskDefinition {
         deregistered_at: None,
         delete_requested_at: None,
         registered_by: None,
+        tags: None, // they have a record of their own
         ..definition.clone()
     }
 }
@@ -68,19 +69,31 @@ impl Engine {
         for _ in 0..ATTEMPTS {
             let last = self.store.list_text(&prefix)?.pop();
             let last: u32 = last.and_then(|last| last.key.strip_prefix(&prefix)?.parse().ok()).unwrap_or_default();
-            let new = registered(definition, &owner, last + 1, time::wall_ns() / 1_000_000);
-            let key = records::definition(&owner.account, &owner.region, definition.family(), last + 1);
-            if self.store.commit(&Txn::default().require_absent(&key).put(&key, &new))? == Commit::Done {
-                return Ok(response(new));
+            let at = time::wall_ns() / 1_000_000;
+            if self.store.commit(&self.written(definition, last + 1, at))? == Commit::Done {
+                let task_definition = registered(definition, &owner, last + 1, at);
+                let tags = definition.definition().tags.clone().unwrap_or_default();
+                return Ok(TaskDefinitionResponse { task_definition, tags });
             }
         }
         Err(OpsError::Contention)
     }
 
+    /// What is written of a new revision, if there is none of that number.
+    pub(super) fn written(&self, definition: &ValidTaskDefinition, revision: u32, at: i64) -> Txn {
+        let owner = self.owner();
+        let key = records::definition(&owner.account, &owner.region, definition.family(), revision);
+        let new = registered(definition, &owner, revision, at);
+        let arn = owner.task_definition(definition.family(), revision).to_string();
+        let given = definition.definition().tags.as_deref().unwrap_or_default();
+        tags::put(Txn::default().require_absent(&key).put(&key, &new), &arn, given)
+    }
+
     /// DescribeTaskDefinition.
     pub fn describe_task_definition(&self, name: &str) -> Result<TaskDefinitionResponse, OpsError> {
         let found = self.definition(name)?.ok_or_else(EcsError::definition_not_described)?;
-        Ok(response(found.value))
+        let tags = self.tags_of(found.value.task_definition_arn.as_deref().unwrap_or_default())?;
+        Ok(TaskDefinitionResponse { task_definition: found.value, tags })
     }
 
     /// DeregisterTaskDefinition: the revision can no longer be run, and stays describable.
@@ -96,13 +109,13 @@ impl Engine {
             let Entry { key, revision, value: mut found } =
                 self.definition(name)?.ok_or_else(EcsError::definition_not_described)?;
             if found.status != Some(TaskDefinitionStatus::Active) {
-                return Ok(response(found));
+                return Ok(bare_response(found));
             }
             found.status = Some(TaskDefinitionStatus::Inactive);
             found.deregistered_at = Some(Timestamp::from_millis(time::wall_ns() / 1_000_000));
             let txn = Txn::default().require_unchanged(&key, revision).put(&key, &found);
             if self.store.commit(&txn)? == Commit::Done {
-                return Ok(response(found));
+                return Ok(bare_response(found));
             }
         }
         Err(OpsError::Contention)
@@ -140,15 +153,18 @@ impl Engine {
         Ok(ListTaskDefinitionsResponse { task_definition_arns, next_token })
     }
 
-    /// The definition that a name means, with its read-only members: the latest ACTIVE one of a family, or that revision.
-    fn definition(&self, name: &str) -> Result<Option<Entry<TaskDefinition>>, OpsError> {
+    /// The definition that a name means, with its read-only members: the latest ACTIVE one of a family, or that revision. One
+    /// that is deleted is there as long as something of it is used.
+    pub(super) fn definition(&self, name: &str) -> Result<Option<Entry<TaskDefinition>>, OpsError> {
         let owner = self.owner();
         let key = |family: &str, revision| records::definition(&owner.account, &owner.region, family, revision);
         let found = match name.parse::<TaskDefinitionName>() {
             Err(_) => None,
             Ok(TaskDefinitionName::Family(family)) => {
                 let prefix = records::definitions(&owner.account, &owner.region, &family);
-                let active = |one: &Entry<TaskDefinition>| one.value.status != Some(TaskDefinitionStatus::Inactive);
+                let active = |one: &Entry<TaskDefinition>| {
+                    one.value.status.unwrap_or(TaskDefinitionStatus::Active) == TaskDefinitionStatus::Active
+                };
                 self.store.list::<TaskDefinition>(&prefix)?.into_iter().rev().find(active)
             }
             Ok(TaskDefinitionName::Revision(family, revision)) => self.store.get(&key(&family, revision))?,
@@ -157,10 +173,12 @@ impl Engine {
             }
             Ok(TaskDefinitionName::Arn(_)) => None,
         };
-        Ok(found.map(|mut found| {
-            complete(&mut found, &owner);
-            found
-        }))
+        let Some(mut found) = found else { return Ok(None) };
+        complete(&mut found, &owner);
+        match found.value.status {
+            Some(TaskDefinitionStatus::DeleteInProgress) if !self.is_used(&found.value)? => Ok(None),
+            _ => Ok(Some(found)),
+        }
     }
 
     /// A definition that is registered and can be run, and its revision.
@@ -178,7 +196,7 @@ impl Engine {
         let found = self.definition(name)?.ok_or_else(EcsError::definition_not_found)?;
         let arn = arn_of(&found.key, &self.owner()).ok_or_else(EcsError::definition_not_found)?;
         let short = format!("{}:{}", arn.family, arn.revision);
-        if found.value.status == Some(TaskDefinitionStatus::Inactive) && in_use != Some(&short) {
+        if found.value.status != Some(TaskDefinitionStatus::Active) && in_use != Some(&short) {
             return Err(EcsError::client("TaskDefinition is inactive").into());
         }
         let valid = self.store.get::<ValidTaskDefinition>(&found.key)?.ok_or_else(EcsError::definition_not_found)?;
@@ -194,13 +212,12 @@ fn complete(found: &mut Entry<TaskDefinition>, owner: &Owner) {
     found.value.status.get_or_insert(TaskDefinitionStatus::Active);
 }
 
-fn arn_of(key: &str, owner: &Owner) -> Option<TaskDefinitionArn> {
+pub(super) fn arn_of(key: &str, owner: &Owner) -> Option<TaskDefinitionArn> {
     let (rest, revision) = key.rsplit_once('/')?;
     Some(owner.task_definition(rest.rsplit('/').next()?, revision.parse().ok()?))
 }
 
-/// Tags stand beside the definition.
-fn response(mut definition: TaskDefinition) -> TaskDefinitionResponse {
-    let tags = definition.tags.take().unwrap_or_default();
-    TaskDefinitionResponse { task_definition: definition, tags }
+/// An answer without tags.
+fn bare_response(task_definition: TaskDefinition) -> TaskDefinitionResponse {
+    TaskDefinitionResponse { task_definition, tags: Vec::new() }
 }

@@ -1,10 +1,12 @@
 //! The engine: one root's layout, configuration and store, opened once per process.
 
+use std::cell::RefCell;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::OpsError;
 use super::config::Config;
+use super::index::Index;
 use crate::ecs::arn::Owner;
 use crate::image::ImageStore;
 use crate::plan::Layout;
@@ -18,6 +20,7 @@ pub struct Engine {
     pub(super) config_file: PathBuf,
     config_seen: Option<Seen>,
     pub(super) store: Store,
+    pub(super) index: RefCell<Index>,
 }
 
 /// What tells a file from what it was: its inode, its size, and when it was written.
@@ -46,14 +49,14 @@ impl Engine {
         let config_seen = seen(&config_file);
         let config = Config::read(&config_file)?;
         let store = Store::open(&layout.store())?;
-        Ok(Self { layout, config, config_file, config_seen, store })
+        Ok(Self { layout, config, config_file, config_seen, store, index: RefCell::default() })
     }
 
     /// The same root once more, for another thread.
     pub fn another(&self) -> Result<Self, OpsError> {
         let (layout, config, config_file) = (self.layout.clone(), self.config.clone(), self.config_file.clone());
         let store = Store::open(&layout.store())?;
-        Ok(Self { layout, config, config_file, config_seen: self.config_seen, store })
+        Ok(Self { layout, config, config_file, config_seen: self.config_seen, store, index: RefCell::default() })
     }
 
     /// Reads the configuration again if its file is another one now: for those that live long. One that is wrong is not taken;
@@ -69,18 +72,25 @@ impl Engine {
         }
     }
 
-    /// Does something in the region of a service: that is in its key. What is on record stands below its region.
-    pub(super) fn in_region_of<T>(&mut self, service: &str, act: impl FnOnce(&mut Self) -> T) -> T {
-        let region = service.split('/').nth(2).map_or_else(|| self.config.region.clone(), str::to_owned);
-        let own = std::mem::replace(&mut self.config.region, region);
+    /// The account and region of its ARNs.
+    pub fn owner(&self) -> Owner {
+        Owner { region: self.config.region.clone(), account: self.config.account.clone() }
+    }
+
+    /// Does something in the name of another region: all that is kept is kept by region.
+    pub(super) fn in_region<T>(&mut self, region: &str, act: impl FnOnce(&mut Self) -> T) -> T {
+        let own = std::mem::replace(&mut self.config.region, region.to_owned());
         let done = act(self);
         self.config.region = own;
         done
     }
 
-    /// The account and region of its ARNs.
-    pub fn owner(&self) -> Owner {
-        Owner { region: self.config.region.clone(), account: self.config.account.clone() }
+    /// The same in the region in which a record is kept: `KIND/ACCOUNT/REGION/...`.
+    pub(super) fn in_region_of<T>(&mut self, key: &str, act: impl FnOnce(&mut Self) -> T) -> T {
+        match key.split('/').nth(2) {
+            Some(region) => self.in_region(region, act),
+            None => act(self),
+        }
     }
 
     /// Its image store.

@@ -153,6 +153,20 @@ pub enum OpsError {
         /// ECS's word for what is short, `RESOURCE:MEMORY`.
         reason: &'static str,
     },
+    /// Nobody brings what a task waits for.
+    #[error("start the process that brings what task {task} waits for")]
+    Bring {
+        /// The task id.
+        task: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The subnet of a task that waited is gone.
+    #[error("the subnet that task {task} was given is no longer there")]
+    Moved {
+        /// The task id.
+        task: String,
+    },
     /// Nobody holds the counts of services.
     #[error("start the process that holds the counts of services")]
     Scheduler {
@@ -296,6 +310,7 @@ impl OpsError {
         match self {
             Self::NoRoom { reason } => Some((reason, None)),
             Self::PortTaken { .. } | Self::NoPorts { .. } => Some(("RESOURCE:PORTS", Some(self.to_string()))),
+            Self::NoAddress { .. } => Some(("RESOURCE:ENI", Some(self.to_string()))),
             Self::Plan(PlanError::Gpus(_)) => Some(("RESOURCE:GPU", Some(self.to_string()))),
             Self::NotGranted(_) => Some(("ATTRIBUTE", Some(self.to_string()))),
             _ => None,

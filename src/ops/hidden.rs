@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use nix::unistd::Pid;
 
+use super::waiting;
 use crate::runtime::{exec, init};
 use crate::supervisor::launch::{self, Beginning};
 use crate::worker;
@@ -17,6 +18,10 @@ pub fn hidden_command() -> Option<ExitCode> {
         launch::COMMAND => {
             let word = args.next()?;
             crate::supervisor::supervise(Beginning::from_word(word.to_str()?)?)
+        }
+        waiting::COMMAND => {
+            let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+            return Some(said(waiting::run(&args)));
         }
         worker::protocol::COMMAND => worker::run(),
         worker::fetch::COMMAND => worker::fetch::run(),
@@ -32,13 +37,17 @@ pub fn hidden_command() -> Option<ExitCode> {
         init::PAUSE => return Some(code(init::run(None).map_err(|error| error.to_string()))),
         _ => return None,
     };
-    Some(match result {
+    Some(said(result.map_err(|error| error.to_string())))
+}
+
+fn said(result: Result<(), String>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
-    })
+    }
 }
 
 /// The code of another program, passed on.

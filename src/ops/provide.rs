@@ -110,6 +110,19 @@ impl Engine {
         Err(OpsError::Restless)
     }
 
+    /// All that a task needs, if nobody outside this host has to be asked for any of it.
+    pub(super) fn provide_at_once(
+        &self,
+        definition: &ValidTaskDefinition,
+        options: &RunOptions,
+    ) -> Result<Option<TaskImages>, OpsError> {
+        let definition = options.applied(definition)?;
+        if let Some(missing) = grants::missing(definition.definition(), &self.config.instance) {
+            return Err(missing.into());
+        }
+        self.images_at_hand(&definition, options, None)
+    }
+
     /// The images and values of a task if all images are here and nobody is to be asked for anything, or if somebody has just
     /// `fetched` all of it.
     pub(super) fn images_at_hand(

@@ -3,32 +3,31 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
-use nix::sys::resource::{Resource, getrlimit};
 use rand::RngExt;
+use serde::{Deserialize, Serialize};
 
 use super::capacity::requirements;
 use super::connect::Ground;
-use super::definitions::{bare, registered};
+use super::definitions::bare;
 use super::engine::DEFAULT_CLUSTER;
 use super::provide::{Missing, Present};
 use super::pull::reason::{chain, shortened};
-use super::{Engine, OpsError, TaskImages, TaskRecord};
-use crate::ecs::task_definition::TaskDefinitionStatus;
+use super::{Engine, OpsError, TaskImages, TaskRecord, host_facts};
+use crate::ecs::task_definition::{Tag, TaskDefinitionStatus};
 use crate::ecs::volume::TaskVolumeConfiguration;
 use crate::ecs::{LaunchType, TaskDefinition, TaskOverride};
 use crate::image::Digest;
 use crate::lifecycle::{TaskState, Timestamp};
 use crate::plan::connect::Connection;
 use crate::plan::gpus::{self, Gpu};
-use crate::plan::make::{Names, OPEN_FILES, Place, plan, plan_unstarted};
+use crate::plan::make::{Names, Place, plan, plan_unstarted};
 use crate::plan::volumes::StorageSettings;
-use crate::plan::{LogSettings, ServiceLink, TaskPlan};
+use crate::plan::{Asked, LogSettings, ServiceLink, TaskPlan};
 use crate::scheduler::PlacementRules;
 use crate::secrets::TaskValues;
 use crate::store::records::{self, GPUS, Lease, Room};
 use crate::store::{Commit, Txn};
 use crate::supervisor::launch::{Beginning, LaunchError, Waiting, begin, launch};
-use crate::sys::capability::{Capabilities, permitted};
 use crate::sys::failpoint::pass;
 use crate::sys::time;
 use crate::validate::{ValidTaskDefinition, overridden};
@@ -37,7 +36,7 @@ use crate::validate::{ValidTaskDefinition, overridden};
 const ATTEMPTS: usize = 100;
 
 /// What a caller may say about a new task besides its definition.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunOptions {
     /// `startedBy`.
     pub started_by: Option<String>,
@@ -61,6 +60,12 @@ pub struct RunOptions {
     pub overrides: TaskOverride,
     /// `volumeConfigurations`: the EBS volume of the task.
     pub volume_configurations: Vec<TaskVolumeConfiguration>,
+    /// Its tags, those that ECS adds and those that it takes over among them.
+    pub tags: Vec<Tag>,
+    /// What is only shown again.
+    pub asked: Asked,
+    /// What it runs on, where that is not what its definition is for.
+    pub launch_type: Option<LaunchType>,
 }
 
 impl RunOptions {
@@ -86,7 +91,15 @@ pub(super) struct Surroundings {
     resolv_conf: String,
     storage: StorageSettings,
     cluster: String,
+    launch_type: Option<LaunchType>,
     log: LogSettings,
+}
+
+impl Surroundings {
+    /// What the task is connected to.
+    pub(super) fn ground(&self) -> &Ground {
+        &self.ground
+    }
 }
 
 /// What a task is made of.
@@ -196,7 +209,8 @@ impl Engine {
         let cluster = options.cluster.clone().unwrap_or_else(|| DEFAULT_CLUSTER.to_owned());
         let log = self.config.log.settings(&self.config.aws.settings(&self.config.region));
         let (zone, resolv_conf) = (self.zone(), self.resolv_conf());
-        Ok(Surroundings { ground, zone, resolv_conf, storage, cluster, log })
+        let launch_type = options.launch_type;
+        Ok(Surroundings { ground, zone, resolv_conf, storage, cluster, launch_type, log })
     }
 
     /// A place with addresses and ports that are free now, and not among `also` (keys of leases).
@@ -206,8 +220,20 @@ impl Engine {
         definition: &ValidTaskDefinition,
         also: &HashSet<String>,
     ) -> Result<Place<'a>, OpsError> {
-        let Surroundings { ground, zone, resolv_conf, storage, cluster, log } = surroundings;
-        let connection = self.connection(ground, definition, also)?;
+        let connection = self.connection(&surroundings.ground, definition, also)?;
+        self.place_at(surroundings, definition, connection, also)
+    }
+
+    /// The place of a task whose addresses and ports are chosen.
+    pub(super) fn place_at<'a>(
+        &'a self,
+        surroundings: &'a Surroundings,
+        definition: &ValidTaskDefinition,
+        connection: Connection<'a>,
+        also: &HashSet<String>,
+    ) -> Result<Place<'a>, OpsError> {
+        let Surroundings { ground: _, zone, resolv_conf, storage, cluster, launch_type, log } = surroundings;
+        let own = if definition.is_fargate() { LaunchType::Fargate } else { LaunchType::Ec2 };
         let zone = match &connection {
             Connection::Awsvpc { subnet, .. } => &subnet.zone,
             Connection::Bridge { .. } | Connection::Host { .. } | Connection::None => zone,
@@ -216,14 +242,14 @@ impl Engine {
             account: &self.config.account,
             region: &self.config.region,
             cluster,
-            launch_type: if definition.is_fargate() { LaunchType::Fargate } else { LaunchType::Ec2 },
+            launch_type: launch_type.unwrap_or(own),
             zone,
             connection,
             layout: &self.layout,
             resolv_conf,
             log,
             pids: self.config.pids_limit,
-            open_files: open_files(),
+            open_files: host_facts::open_files(),
             storage,
             gpus: self.free_gpus(definition, also)?,
             role: self.role(definition.definition()),
@@ -253,12 +279,10 @@ impl Engine {
     ) -> Result<Option<TaskRecord>, OpsError> {
         let mut txn = with.put(plan.plan_key(), &plan).put(plan.status_key(), &state);
         if revision.is_new {
-            let key = records::definition(&plan.account, &plan.region, &plan.family, plan.revision);
-            let task = registered(definition, &self.owner(), plan.revision, plan.created_at);
-            txn = txn.require_absent(&key).put(&key, &task);
+            txn = txn.and(self.written(definition, plan.revision, plan.created_at));
         }
         match self.store.commit(&txn)? {
-            Commit::Done => Ok(Some(TaskRecord { plan, desired: None, state })),
+            Commit::Done => Ok(Some(TaskRecord { plan, desired: None, state, waits: false })),
             Commit::Conflict => Ok(None),
         }
     }
@@ -314,32 +338,11 @@ impl Engine {
             return Ok(Revision { number: 1, is_new: true });
         };
         let number: u32 = last.key.strip_prefix(&prefix).and_then(|number| number.parse().ok()).unwrap_or_default();
-        let is_new = bare(&last.value) != bare(task) || last.value.status == Some(TaskDefinitionStatus::Inactive);
+        let known = self.tags_of(&self.owner().task_definition(&task.family, number).to_string())?;
+        let is_new = bare(&last.value) != bare(task)
+            || known != task.tags.clone().unwrap_or_default()
+            || last.value.status.is_some_and(|status| status != TaskDefinitionStatus::Active);
         Ok(Revision { number: number + u32::from(is_new), is_new })
-    }
-
-    /// The containers' /etc/resolv.conf: the configured servers, else the host's, without those that only the host can reach.
-    fn resolv_conf(&self) -> String {
-        let host = crate::net::Resolver::of_host().unwrap_or_default();
-        let servers = if self.config.dns.is_empty() { &host.servers } else { &self.config.dns };
-        let mut text = String::new();
-        if !host.search.is_empty() {
-            text.push_str(&format!("search {}\n", host.search.join(" ")));
-        }
-        for server in servers {
-            text.push_str(&format!("nameserver {server}\n"));
-        }
-        text
-    }
-}
-
-/// Fargate's limit, unless this root may not go above a lower one of the host's (no CAP_SYS_RESOURCE, as in containers).
-fn open_files() -> i64 {
-    let needed = Capabilities::named("CAP_SYS_RESOURCE").expect("the name stands in the table");
-    let may_raise = permitted().is_ok_and(|permitted| permitted & needed == needed);
-    match getrlimit(Resource::RLIMIT_NOFILE) {
-        Ok((_, hard)) if !may_raise => i64::try_from(hard).unwrap_or(OPEN_FILES).min(OPEN_FILES),
-        _ => OPEN_FILES,
     }
 }
 
@@ -347,7 +350,7 @@ fn open_files() -> i64 {
 pub(super) fn leases(txn: Txn, definition: &ValidTaskDefinition, plan: &TaskPlan) -> Txn {
     let lease = Lease { task: plan.id.clone() };
     let needs = requirements(definition);
-    let room = Room { cpu: needs.cpu, memory: needs.memory, instance: None };
+    let room = Room { cpu: needs.cpu, memory: needs.memory, instance: plan.container_instance() };
     let txn = txn.put(records::room(&plan.id), &room);
     plan.leases.iter().fold(txn, |txn, key| txn.require_absent(key).put(key, &lease))
 }
@@ -357,6 +360,16 @@ pub(super) fn state(plan: &TaskPlan) -> TaskState {
 }
 
 pub(super) fn names(definition: &ValidTaskDefinition, options: &RunOptions, images: &TaskImages) -> Names {
+    names_at(definition, options, images.started_at.0, images.stopped_at.0)
+}
+
+/// Names of a task that was asked for, and whose images were here, at these times.
+pub(super) fn names_at(
+    definition: &ValidTaskDefinition,
+    options: &RunOptions,
+    created_at: i64,
+    pulled_at: i64,
+) -> Names {
     let task: &TaskDefinition = definition.definition();
     let mut rng = rand::rng();
     let mut uuid = || uuid::Builder::from_random_bytes(rng.random()).into_uuid().to_string();
@@ -365,11 +378,12 @@ pub(super) fn names(definition: &ValidTaskDefinition, options: &RunOptions, imag
         credentials: uuid(),
         containers: task.container_definitions.iter().map(|_| uuid()).collect(),
         task: uuid().replace('-', ""),
-        created_at: images.started_at.0,
-        pulled_at: images.stopped_at.0,
+        created_at,
+        pulled_at,
         started_by: options.started_by.clone(),
         overrides: options.overrides.clone(),
         group: options.group.clone(),
         service: options.service.clone(),
+        asked: options.asked.clone(),
     }
 }

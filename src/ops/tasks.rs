@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::engine::DEFAULT_CLUSTER;
-use super::{Engine, OpsError};
+use super::{Engine, OpsError, waiting};
 use crate::ecs::Task;
 use crate::ecs::task::Failure;
 use crate::lifecycle::{LastStatus, StopCode, TaskState};
@@ -32,6 +32,8 @@ pub struct TaskRecord {
     pub desired: Option<Desired>,
     /// What its supervisor says.
     pub state: TaskState,
+    /// Whether it waits for what it is made of: it has no supervisor yet.
+    pub waits: bool,
 }
 
 impl TaskRecord {
@@ -107,19 +109,23 @@ impl Engine {
         Failure { arn: Some(arn), reason: Some("MISSING".to_owned()), detail: None }
     }
 
-    /// The records below a prefix, put together by task: the keys of one task stand together, in the order desired, plan, status.
+    /// The records below a prefix, put together by task: the keys of one task stand together, in the order desired, order,
+    /// plan, status.
     pub(super) fn records(&self, prefix: &str) -> Result<Vec<TaskRecord>, OpsError> {
         let mut all = Vec::new();
         let mut desired: Option<(String, Desired)> = None;
+        let mut order: Option<String> = None;
         let mut plan: Option<TaskPlan> = None;
         for entry in self.store.list_text(prefix)? {
             match entry.key.rsplit_once('/').map(|(task, kind)| (task.to_owned(), kind)) {
                 Some((task, "desired")) => desired = Some((task, entry.parse()?.value)),
+                Some((task, "order")) => order = Some(task),
                 Some((_, "plan")) => plan = Some(entry.parse()?.value),
                 Some((task, "status")) => {
                     let state = entry.parse()?.value;
                     let desired = desired.take().filter(|(of, _)| *of == task).map(|(_, desired)| desired);
-                    all.extend(plan.take().map(|plan| TaskRecord { plan, desired, state }));
+                    let waits = order.take().is_some_and(|of| of == task);
+                    all.extend(plan.take().map(|plan| TaskRecord { plan, desired, state, waits }));
                 }
                 _ => {}
             }
@@ -133,6 +139,12 @@ impl Engine {
         let mut any = false;
         for record in all.iter().filter(|record| record.state.last_status != LastStatus::Stopped) {
             let plan = &record.plan;
+            if record.waits {
+                if !waiting::is_being_brought(plan)? {
+                    waiting::start(plan).map_err(|source| OpsError::Bring { task: plan.id.clone(), source })?;
+                }
+                continue;
+            }
             if is_being_started(record) {
                 continue;
             }
@@ -198,6 +210,9 @@ impl Engine {
     /// The same on behalf of a service.
     pub fn stop_by(&mut self, plan: &TaskPlan, code: StopCode, reason: &str) -> Result<(), OpsError> {
         let desired = Desired { stop: reason.to_owned(), code, grace: None };
+        if self.stop_waiting(plan, &desired)? {
+            return Ok(());
+        }
         let txn = Txn::default().require_absent(plan.desired_key()).put(plan.desired_key(), &desired);
         self.want(plan, &txn)
     }
@@ -206,6 +221,9 @@ impl Engine {
     pub fn kill(&mut self, plan: &TaskPlan) -> Result<(), OpsError> {
         let stop = "Task killed by user".to_owned();
         let desired = Desired { stop, code: StopCode::UserInitiated, grace: Some(0) };
+        if self.stop_waiting(plan, &desired)? {
+            return Ok(());
+        }
         self.want(plan, &Txn::default().put(plan.desired_key(), &desired))
     }
 
@@ -248,8 +266,8 @@ impl Engine {
         }
         gone("remove", &plan.paths.state, fs::remove_dir_all(&plan.paths.state))?;
         crate::sys::failpoint::pass("remove: the files are gone");
-        let txn = Txn::default().delete(plan.plan_key()).delete(plan.desired_key()).delete(plan.status_key());
-        let txn = txn.delete(records::protection(&plan.id));
+        let keys = [plan.plan_key(), plan.desired_key(), plan.status_key(), records::protection(&plan.id)];
+        let txn = keys.into_iter().fold(Txn::default(), Txn::delete).delete(records::tags(&plan.arn().to_string()));
         let _: Commit = self.store.commit(&txn)?;
         Ok(())
     }

@@ -43,7 +43,7 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         last_status: status(state.last_status),
         launch_type: Some(plan.launch_type),
         memory: plan.memory.clone(),
-        platform_version: fargate(PLATFORM_VERSION),
+        platform_version: fargate(plan.asked.platform_version.as_deref().unwrap_or(PLATFORM_VERSION)),
         platform_family: fargate("Linux"),
         started_at: times.started_at.map(time),
         started_by: plan.started_by.clone(),
@@ -55,9 +55,9 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         task_definition_arn: owner.task_definition(&plan.family, plan.revision),
         version: i64::try_from(state.version).unwrap_or(i64::MAX),
         attributes: Vec::new(),
-        capacity_provider_name: None,
+        capacity_provider_name: plan.asked.capacity_provider.clone(),
         container_instance_arn: None,
-        enable_execute_command: false,
+        enable_execute_command: plan.asked.enable_execute_command,
         ephemeral_storage: plan
             .storage
             .size_gib
@@ -67,7 +67,8 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         inference_accelerators: Vec::new(),
         overrides: overrides(plan),
         pull_started_at: Some(time(times.pull_started_at)),
-        pull_stopped_at: Some(time(times.pull_stopped_at)),
+        // One that waits has pulled nothing yet.
+        pull_stopped_at: Some(times.pull_stopped_at).filter(|at| at.0 != 0).map(time),
         tags: Vec::new(),
     }
 }

@@ -20,6 +20,7 @@ fn names(count: u8) -> Names {
         started_by: None,
         group: None,
         service: None,
+        asked: Default::default(),
         overrides: crate::ecs::TaskOverride::default(),
     }
 }

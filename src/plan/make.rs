@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::agent::{self, RoleSource};
 use super::connect::{self, Connection, Identity};
 use super::environment::{environment, has_values};
@@ -13,7 +15,7 @@ use super::user::{UserError, resolve};
 use super::volume::{MountPlan, StoragePlan};
 use super::volumes::{StorageSettings, VolumeError, size, storage};
 use super::{
-    CgroupPlan, ContainerLimits, ContainerPlan, Layout, LogPlan, LogSettings, PrivateEnvironment, ProcessPlan,
+    Asked, CgroupPlan, ContainerLimits, ContainerPlan, Layout, LogPlan, LogSettings, PrivateEnvironment, ProcessPlan,
     RootNetwork, RootfsPlan, ServiceLink, TaskLimits, TaskPlan, gpus, isolation, rights,
 };
 use crate::ecs::arn::Owner;
@@ -54,7 +56,7 @@ pub struct Place<'a> {
 }
 
 /// Names that nobody has had before.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Names {
     /// The task id: 32 hexadecimal digits.
     pub task: String,
@@ -76,6 +78,8 @@ pub struct Names {
     pub group: Option<String>,
     /// The service that it belongs to.
     pub service: Option<ServiceLink>,
+    /// What else its run was told.
+    pub asked: Asked,
 }
 
 /// The definition cannot run with its images. The texts are those of ECS's container reasons.
@@ -197,6 +201,7 @@ fn plan_task(
         overrides: names.overrides,
         group: names.group,
         service: names.service,
+        asked: names.asked,
         created_at: names.created_at,
         pulled_at: names.pulled_at,
         launch_type: place.launch_type,

@@ -57,6 +57,7 @@ pub(crate) fn planned(text: &str, log: &LogSettings) -> TaskPlan {
         started_by: None,
         group: None,
         service: None,
+        asked: Default::default(),
         overrides: crate::ecs::TaskOverride::default(),
     };
     plan_unstarted(&definition, 1, &Place { log, region: "us-east-1", ..place(&layout, &vpc) }, names)
@@ -112,6 +113,7 @@ fn names(containers: usize) -> Names {
         overrides: TaskOverride::default(),
         group: None,
         service: None,
+        asked: Default::default(),
     }
 }
 

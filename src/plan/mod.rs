@@ -36,5 +36,5 @@ pub use network::{Cidr, ContainerNetwork, EniPlan, LinkKind, LinkPlan, NetworkPl
 pub use paths::{ContainerPaths, Layout, TaskPaths};
 pub use rights::ALL_CAPABILITIES;
 pub use service::{SchedulerPlan, ServiceLink};
-pub use task::TaskPlan;
+pub use task::{Asked, TaskPlan};
 pub use volume::VolumePlan;

@@ -174,6 +174,16 @@ impl TaskPaths {
         self.run.join("control.sock")
     }
 
+    /// The file whose lock is held by the process that fetches what the task is made of.
+    pub fn order_lock(&self) -> PathBuf {
+        self.run.join("order.lock")
+    }
+
+    /// Where that process listens for a change of mind.
+    pub fn order_control(&self) -> PathBuf {
+        self.run.join("order.sock")
+    }
+
     /// The variables that may not stand in the plan, by container; gone with the directory.
     pub fn values(&self) -> PathBuf {
         self.run.join("values.json")

@@ -7,7 +7,27 @@ use serde::{Deserialize, Serialize};
 
 use super::volume::StoragePlan;
 use super::{AgentPlan, CgroupPlan, ContainerPaths, ContainerPlan, NetworkPlan, RootNetwork, ServiceLink, TaskPaths};
+use crate::ecs::arn::{Owner, TaskArn};
 use crate::ecs::{LaunchType, TaskOverride};
+
+/// What a run is told that changes nothing about how its task is made: it is shown again, or others act on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// `enableExecuteCommand`.
+    pub enable_execute_command: bool,
+    /// The capacity provider that the task was given to: `FARGATE`, `FARGATE_SPOT` or one of the account's.
+    pub capacity_provider: Option<String>,
+    /// `platformVersion`, where it is not the latest.
+    pub platform_version: Option<String>,
+    /// The security groups of its interface.
+    pub security_groups: Vec<String>,
+    /// `assignPublicIp`.
+    pub assign_public_ip: Option<String>,
+    /// `referenceId`.
+    pub reference_id: Option<String>,
+    /// The container instance that it was placed on, where that is not the host as a whole.
+    pub container_instance: Option<String>,
+}
 
 /// Every choice made for one task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +61,9 @@ pub struct TaskPlan {
     /// The service that it belongs to, if it does.
     #[serde(default)]
     pub service: Option<ServiceLink>,
+    /// What else its run was told.
+    #[serde(default)]
+    pub asked: Asked,
     /// When it was asked for, in milliseconds since the epoch.
     pub created_at: i64,
     /// When its images were here, or were given up: shortly before it was committed.
@@ -76,6 +99,11 @@ pub struct TaskPlan {
 }
 
 impl TaskPlan {
+    /// Its ARN.
+    pub fn arn(&self) -> TaskArn {
+        Owner { region: self.region.clone(), account: self.account.clone() }.task(&self.cluster, &self.id)
+    }
+
     /// The directories of the container at a place.
     pub fn container_paths(&self, container: usize) -> ContainerPaths {
         let plan = &self.containers[container];
@@ -89,7 +117,7 @@ impl TaskPlan {
 
     /// The container instance that it was placed on; `None` where that is the host as a whole.
     pub fn container_instance(&self) -> Option<String> {
-        None
+        self.asked.container_instance.clone()
     }
 
     /// The key of the record that says what the task should be.
@@ -100,6 +128,11 @@ impl TaskPlan {
     /// The key of the record that says what the task is.
     pub fn status_key(&self) -> String {
         format!("{}status", self.key)
+    }
+
+    /// The key of what it is to be made of, as long as it waits for its images.
+    pub fn order_key(&self) -> String {
+        format!("{}order", self.key)
     }
 
     /// The key of this plan.

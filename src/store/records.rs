@@ -92,6 +92,11 @@ pub fn revision(service: &str, id: &str) -> String {
     format!("revision/{service}/{id}")
 }
 
+/// The tags of what has this ARN.
+pub fn tags(arn: &str) -> String {
+    format!("tags/{arn}")
+}
+
 /// The tasks that a RunTask with this client token has started.
 pub fn token(account: &str, region: &str, cluster: &str, token: &str) -> String {
     format!("token/{account}/{region}/{cluster}/{token}")

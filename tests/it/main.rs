@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod actions;
 mod answers;
 mod architecture;
 mod cli;

@@ -30,6 +30,7 @@ mod log_start;
 mod logs;
 mod network;
 mod network_modes;
+mod operations;
 mod order;
 mod overrides;
 mod placement;

@@ -2,8 +2,11 @@
 
 use super::Kind::{Read, Write};
 use super::Scope::{Account, Cluster, Named};
-use super::{Action, refuse, run};
-use crate::ecs::cluster::{CreateClusterRequest, DeleteClusterRequest, DescribeClustersRequest, ListClustersRequest};
+use super::{Action, run};
+use crate::ecs::cluster::{
+    CreateClusterRequest, DeleteClusterRequest, DescribeClustersRequest, ListClustersRequest,
+    PutClusterCapacityProvidersRequest, UpdateClusterRequest,
+};
 
 pub(super) const ROWS: &[Action] = &[
     Action::new("CreateCluster", Write, Named, run!(|engine, it: CreateClusterRequest| engine.create_cluster(&it))),
@@ -15,8 +18,19 @@ pub(super) const ROWS: &[Action] = &[
         run!(|engine, it: DescribeClustersRequest| engine.describe_clusters(&it)),
     ),
     Action::new("ListClusters", Read, Account, run!(|engine, it: ListClustersRequest| engine.list_clusters(&it))),
-    Action::new("UpdateCluster", Write, Cluster, refuse!("UpdateCluster")).refused("not yet"),
-    Action::new("UpdateClusterSettings", Write, Cluster, refuse!("UpdateClusterSettings")).refused("not yet"),
-    Action::new("PutClusterCapacityProviders", Write, Cluster, refuse!("PutClusterCapacityProviders"))
-        .refused("not yet"),
+    Action::new("UpdateCluster", Write, Cluster, run!(|engine, it: UpdateClusterRequest| engine.update_cluster(&it)))
+        .but("configuration and serviceConnectDefaults are kept and shown"),
+    Action::new(
+        "UpdateClusterSettings",
+        Write,
+        Cluster,
+        run!(|engine, it: UpdateClusterRequest| engine.update_cluster_settings(&it)),
+    )
+    .but("containerInsights is kept and shown; there is no CloudWatch to send it to"),
+    Action::new(
+        "PutClusterCapacityProviders",
+        Write,
+        Cluster,
+        run!(|engine, it: PutClusterCapacityProvidersRequest| engine.put_cluster_capacity_providers(&it)),
+    ),
 ];

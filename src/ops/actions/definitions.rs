@@ -2,9 +2,12 @@
 
 use super::Kind::{Read, Write};
 use super::Scope::Definitions;
-use super::{Action, answer, read, refuse, run};
+use super::{Action, answer, read, run};
 use crate::ecs::error::{EcsError, Exception};
-use crate::ecs::request::{DeregisterTaskDefinitionRequest, DescribeTaskDefinitionRequest, ListTaskDefinitionsRequest};
+use crate::ecs::request::{
+    DeleteTaskDefinitionsRequest, DeregisterTaskDefinitionRequest, DescribeTaskDefinitionRequest,
+    ListTaskDefinitionFamiliesRequest, ListTaskDefinitionsRequest,
+};
 use crate::validate::{Problem, Severity, Strictness, ValidTaskDefinition, parse_bytes, validate};
 
 pub(super) const ROWS: &[Action] = &[
@@ -15,7 +18,14 @@ pub(super) const ROWS: &[Action] = &[
         "DescribeTaskDefinition",
         Read,
         Definitions,
-        run!(|engine, it: DescribeTaskDefinitionRequest| engine.describe_task_definition(&it.task_definition)),
+        run!(|engine, it: DescribeTaskDefinitionRequest| engine.describe_task_definition(&it.task_definition).map(
+            |mut answer| {
+                if !it.include.iter().any(|what| what == "TAGS") {
+                    answer.tags.clear();
+                }
+                answer
+            }
+        )),
     ),
     Action::new(
         "DeregisterTaskDefinition",
@@ -29,9 +39,18 @@ pub(super) const ROWS: &[Action] = &[
         Definitions,
         run!(|engine, it: ListTaskDefinitionsRequest| engine.list_task_definitions(&it)),
     ),
-    Action::new("DeleteTaskDefinitions", Write, Definitions, refuse!("DeleteTaskDefinitions")).refused("not yet"),
-    Action::new("ListTaskDefinitionFamilies", Read, Definitions, refuse!("ListTaskDefinitionFamilies"))
-        .refused("not yet"),
+    Action::new(
+        "DeleteTaskDefinitions",
+        Write,
+        Definitions,
+        run!(|engine, it: DeleteTaskDefinitionsRequest| engine.delete_task_definitions(&it)),
+    ),
+    Action::new(
+        "ListTaskDefinitionFamilies",
+        Read,
+        Definitions,
+        run!(|engine, it: ListTaskDefinitionFamiliesRequest| engine.list_task_definition_families(&it)),
+    ),
 ];
 
 /// The definition of a request, or the exception that its first mistake is.

@@ -148,12 +148,10 @@ pub fn call(engine: &mut Engine, caller: &Caller, name: &str, body: &[u8]) -> Ou
     let unknown = || EcsError::new(Exception::UnknownOperationException, "");
     let action = action(name).ok_or_else(unknown)?;
     access::check(engine, caller, action, body)?;
-    let own = caller.region.as_ref().map(|region| std::mem::replace(&mut engine.config.region, region.clone()));
-    let outcome = (action.run)(engine, caller, body);
-    if let Some(own) = own {
-        engine.config.region = own;
+    match &caller.region {
+        Some(region) => engine.in_region(region, |engine| (action.run)(engine, caller, body)),
+        None => (action.run)(engine, caller, body),
     }
-    outcome
 }
 
 /// Writes an answer.
@@ -193,6 +191,6 @@ macro_rules! refuse {
 }
 use refuse;
 
-/// A request that says nothing.
-#[derive(Debug, Default, serde::Deserialize)]
+/// A request, or an answer, that says nothing.
+#[derive(Debug, Default, serde::Deserialize, serde::Serialize)]
 struct Nothing {}

@@ -53,7 +53,8 @@ impl Engine {
         options: &RunOptions,
     ) -> Result<Vec<Instance>, OpsError> {
         let cluster = options.cluster.as_deref().unwrap_or(DEFAULT_CLUSTER);
-        let launch_type = if definition.is_fargate() { LaunchType::Fargate } else { LaunchType::Ec2 };
+        let own = if definition.is_fargate() { LaunchType::Fargate } else { LaunchType::Ec2 };
+        let launch_type = options.launch_type.unwrap_or(own);
         let instances = self.instances_of(cluster, launch_type, &options.placement)?;
         match instances.iter().all(|instance| instance.draining) {
             true => Err(EcsError::invalid_parameter("No Container Instances were found in your cluster.").into()),

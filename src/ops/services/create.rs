@@ -1,7 +1,7 @@
 //! CreateService.
 
 use super::super::capacity::{constraints, requirements, rules};
-use super::super::{Engine, OpsError};
+use super::super::{Engine, OpsError, tags};
 use super::config::{check_network, check_words, deployment, invalid, refuse_create, working};
 use super::outside::{check_create, controller};
 use super::record::{RevisionRecord, ServiceRecord, digits, letters, now};
@@ -22,6 +22,7 @@ impl Engine {
         if !is_name(&request.service_name) {
             return Err(invalid("Service name must be 1 to 255 letters, digits, hyphens and underscores.").into());
         }
+        tags::check(request.tags.as_deref().unwrap_or_default())?;
         let cluster = self.cluster_of(request.cluster.as_deref())?;
         let arn = self.owner().service(&cluster, &request.service_name);
         let key = Self::service_key(&arn);
@@ -41,6 +42,7 @@ impl Engine {
             if let Some((id, revision)) = &revision {
                 txn = txn.put(records::revision(&key, id), revision);
             }
+            txn = tags::put(txn, &arn.to_string(), request.tags.as_deref().unwrap_or_default());
             if self.store.commit(&txn)? == Commit::Done {
                 self.wake(&key)?;
                 return Ok(ServiceResponse { service: self.service_view(&record) });

@@ -62,7 +62,7 @@ impl Engine {
                 Some(entry) => {
                     let mut view = self.service_view(&entry.value);
                     if with_tags {
-                        view.tags = entry.value.spec.tags.clone().unwrap_or_default();
+                        view.tags = self.tags_of(&arn.to_string())?;
                     }
                     answer.services.push(view);
                 }

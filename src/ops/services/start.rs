@@ -6,13 +6,14 @@ use std::rc::Rc;
 
 use super::super::provide::{Missing, Present};
 use super::super::run::{leases, state};
-use super::super::{Engine, OpsError, RunOptions, TaskImages, TaskRecord};
+use super::super::{Engine, OpsError, RunOptions, TaskImages, TaskRecord, tags};
 use super::config::subnets;
 use super::record::{RevisionRecord, ServiceRecord};
+use crate::ecs::task_definition::Tag;
 use crate::lifecycle::{TaskState, Timestamp};
-use crate::plan::TaskPlan;
 use crate::plan::make::{plan, plan_unstarted};
 use crate::plan::volumes::StorageSettings;
+use crate::plan::{Asked, TaskPlan};
 use crate::secrets::TaskValues;
 use crate::store::{Entry, Txn, records};
 use crate::supervisor::launch::{Beginning, Waiting, begin};
@@ -71,9 +72,25 @@ impl Engine {
             subnets: subnets(frozen.network.as_ref()),
             revision: Some(number),
             pinned: frozen.pinned.clone(),
+            tags: self.tags_for_tasks(record, &frozen.definition)?,
+            asked: asked(record, frozen),
             ..RunOptions::default()
         };
         Ok((definition, options, revision))
+    }
+
+    /// The tags of a service's tasks: those of the service or of the definition where it wants them, and those that ECS adds.
+    fn tags_for_tasks(&self, record: &ServiceRecord, definition: &str) -> Result<Vec<Tag>, OpsError> {
+        let mut all = match record.spec.propagate_tags.as_deref() {
+            Some("SERVICE") => self.tags_of(&record.arn.to_string())?,
+            Some("TASK_DEFINITION") => self.tags_of(&record.definition_arn(definition).to_string())?,
+            Some(_) | None => Vec::new(),
+        };
+        if record.spec.enable_ecs_managed_tags == Some(true) {
+            all.push(tags::tag("aws:ecs:clusterName", &record.arn.cluster));
+            all.push(tags::tag("aws:ecs:serviceName", &record.arn.name));
+        }
+        Ok(all)
     }
 
     /// Begins the first supervisors, whose start takes a while.
@@ -125,7 +142,10 @@ impl Engine {
                     let state = state(&plan);
                     txn = leases(txn, definition, &plan);
                     txn = txn.put(plan.plan_key(), &plan).put(plan.status_key(), &state);
-                    planned.push((TaskRecord { plan, desired: None, state }, Rc::clone(template)));
+                    if !options.tags.is_empty() {
+                        txn = txn.put(records::tags(&plan.arn().to_string()), &options.tags);
+                    }
+                    planned.push((TaskRecord { plan, desired: None, state, waits: false }, Rc::clone(template)));
                 }
                 Err(error) => {
                     let reason = format!("CannotCreateContainerError: {error}");
@@ -204,6 +224,20 @@ impl Engine {
         let now = super::record::now();
         record.service.add_unstarted(&names.task, deployment, now);
         self.unstarted(Txn::default(), definition, options, names, &missing.reason, missing.container)
+    }
+}
+
+/// What a service's tasks are told that is only shown again.
+fn asked(record: &ServiceRecord, frozen: &RevisionRecord) -> Asked {
+    let vpc = frozen.network.as_ref().and_then(|network| network.awsvpc_configuration.as_ref());
+    Asked {
+        enable_execute_command: record.spec.enable_execute_command == Some(true),
+        capacity_provider: None,
+        platform_version: frozen.platform_version.clone().filter(|version| version != "LATEST"),
+        security_groups: vpc.map(|vpc| vpc.security_groups.clone()).unwrap_or_default(),
+        assign_public_ip: vpc.and_then(|vpc| vpc.assign_public_ip.clone()),
+        reference_id: None,
+        container_instance: None,
     }
 }
 

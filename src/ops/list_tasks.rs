@@ -1,0 +1,156 @@
+//! StopTask, DescribeTasks and ListTasks as the ECS API has them.
+
+use super::paging::page;
+use super::{Engine, OpsError, TaskRecord};
+use crate::ecs::Task;
+use crate::ecs::arn::{Owner, TaskArn, is_task_id};
+use crate::ecs::error::{EcsError, Exception};
+use crate::ecs::request::{
+    DescribeTasksRequest, ListTasksRequest, ListTasksResponse, StopTaskRequest, StopTaskResponse, TasksResponse,
+};
+use crate::ecs::task::Failure;
+use crate::lifecycle::LastStatus;
+use crate::store::records;
+
+/// What StopTask says where nobody says why.
+const STOPPED_BY_USER: &str = "Task stopped by user";
+/// The longest reason of a stop, in characters.
+const LONGEST_REASON: usize = 1024;
+/// The most tasks that are described at once.
+const MOST: usize = 100;
+
+impl Engine {
+    /// StopTask: at once, whatever becomes of the task later.
+    pub fn stop_task(&mut self, request: &StopTaskRequest) -> Result<StopTaskResponse, OpsError> {
+        let cluster = self.cluster_of(request.cluster.as_deref())?;
+        let found = self.task_of(&cluster, &request.task)?;
+        let record = found.ok_or_else(|| EcsError::invalid_parameter("The referenced task was not found."))?;
+        let reason = request.reason.as_deref().filter(|reason| !reason.is_empty()).unwrap_or(STOPPED_BY_USER);
+        if reason.chars().count() > LONGEST_REASON {
+            return Err(
+                EcsError::invalid_parameter(format!("reason must be at most {LONGEST_REASON} characters.")).into()
+            );
+        }
+        if record.state.last_status != LastStatus::Stopped {
+            self.stop(&record.plan, reason)?;
+        }
+        Ok(StopTaskResponse { task: self.task(&record.plan)?.view() })
+    }
+
+    /// DescribeTasks: whole ids or ARNs, at most a hundred.
+    pub fn describe_tasks(&mut self, request: &DescribeTasksRequest) -> Result<TasksResponse, OpsError> {
+        let cluster = self.cluster_of(request.cluster.as_deref())?;
+        match request.tasks.len() {
+            0 => return Err(EcsError::invalid_parameter("Tasks cannot be empty.").into()),
+            1..=MOST => {}
+            _ => return Err(EcsError::invalid_parameter("Tasks cannot have more than 100 elements.").into()),
+        }
+        let with_tags = match request.include.iter().find(|what| *what != "TAGS") {
+            Some(other) => return Err(EcsError::invalid_parameter(format!("Invalid include: {other}")).into()),
+            None => !request.include.is_empty(),
+        };
+        let mut answer = TasksResponse::default();
+        for name in &request.tasks {
+            match self.task_of(&cluster, name)? {
+                Some(record) if with_tags => answer.tasks.push(self.view_with_tags(&record)?),
+                Some(record) => answer.tasks.push(record.view()),
+                None => answer.failures.push(self.missing_task(&cluster, name)),
+            }
+        }
+        Ok(answer)
+    }
+
+    /// ListTasks: running ones, or those that are to stop.
+    pub fn list_tasks(&mut self, request: &ListTasksRequest) -> Result<ListTasksResponse, OpsError> {
+        let cluster = self.cluster_of(request.cluster.as_deref())?;
+        let stopped = match request.desired_status.as_deref() {
+            None | Some("RUNNING") => Some(false),
+            Some("STOPPED") => Some(true),
+            // ECS never reports it.
+            Some("PENDING") => None,
+            Some(other) => return Err(EcsError::invalid_parameter(format!("Invalid desiredStatus: {other}")).into()),
+        };
+        if request.daemon_name.is_some() {
+            let message = "daemonName of ListTasks is not supported by this version of berth.";
+            return Err(EcsError::new(Exception::UnsupportedFeatureException, message).into());
+        }
+        let group = match &request.service_name {
+            Some(name) => {
+                let arn = self.service_arn(Some(&cluster), name)?;
+                self.service_entry(&arn)?.ok_or_else(EcsError::service_not_found)?;
+                Some(format!("service:{}", arn.name))
+            }
+            None => None,
+        };
+        let on_instance = match &request.container_instance {
+            Some(name) => Some(self.tasks_on(name)?),
+            None => None,
+        };
+        let owner = self.owner();
+        let all = self.briefs_of(&cluster)?;
+        let wanted = all.iter().filter(|brief| {
+            Some(brief.stops) == stopped
+                && request.family.as_ref().is_none_or(|family| *family == brief.family)
+                && (request.started_by.is_none() || request.started_by == brief.started_by)
+                && group.as_ref().is_none_or(|group| *group == brief.group)
+                && request.launch_type.is_none_or(|launch| launch == brief.launch_type)
+                && on_instance.as_ref().is_none_or(|on| on(brief))
+        });
+        let ids: Vec<&str> = wanted.map(|brief| brief.id.as_str()).collect();
+        let (ids, next_token) = page(&ids, request.max_results, request.next_token.as_deref(), (100, 100))?;
+        let task_arns = ids.into_iter().map(|id| owner.task(&cluster, id).to_string()).collect();
+        Ok(ListTasksResponse { task_arns, next_token })
+    }
+
+    /// Which tasks are on a container instance: those that are not Fargate's are on this host.
+    fn tasks_on(&self, name: &str) -> Result<fn(&super::index::Brief) -> bool, OpsError> {
+        let id = name.rsplit('/').next().unwrap_or(name);
+        let here = self.instances()?.first().is_some_and(|host| host.id == id);
+        Ok(match here {
+            true => |brief| brief.launch_type != crate::ecs::LaunchType::Fargate,
+            false => |_| false,
+        })
+    }
+
+    /// The task that a name means in a cluster, as it is now; one that has no supervisor gets one.
+    pub(super) fn task_of(&mut self, cluster: &str, name: &str) -> Result<Option<TaskRecord>, OpsError> {
+        let owner = self.owner();
+        let id = match name.parse::<TaskArn>() {
+            Ok(arn) if arn.owner != owner || arn.cluster != cluster => return Ok(None),
+            Ok(arn) => arn.id,
+            Err(_) => name.rsplit('/').next().unwrap_or(name).to_owned(),
+        };
+        if !is_task_id(&id) {
+            return Err(EcsError::bad_task_id().into());
+        }
+        let Owner { account, region } = &owner;
+        let key = records::task(account, region, cluster, &id.replace('-', "").to_ascii_lowercase());
+        let Some(record) = self.records(&key)?.pop() else { return Ok(None) };
+        if record.state.last_status == LastStatus::Stopped {
+            return Ok(Some(record));
+        }
+        let record = [record];
+        match self.tend(&record)? {
+            true => Ok(self.records(&key)?.pop()),
+            false => Ok(record.into_iter().next()),
+        }
+    }
+
+    /// ECS's words for a task that there is not.
+    pub(super) fn missing_task(&self, cluster: &str, name: &str) -> Failure {
+        let arn = match name.starts_with("arn:") {
+            true => name.to_owned(),
+            false => self.owner().task(cluster, name.rsplit('/').next().unwrap_or(name)).to_string(),
+        };
+        Failure { arn: Some(arn), reason: Some("MISSING".to_owned()), detail: None }
+    }
+
+    /// A task with its tags, which a stopped one has no longer.
+    pub(super) fn view_with_tags(&self, record: &TaskRecord) -> Result<Task, OpsError> {
+        let mut view = record.view();
+        if record.state.last_status != LastStatus::Stopped {
+            view.tags = self.tags_of(&record.plan.arn().to_string())?;
+        }
+        Ok(view)
+    }
+}

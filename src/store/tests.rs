@@ -1,0 +1,80 @@
+//! Transactions, lists and the file of the store.
+
+use super::*;
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("below/store.db")).unwrap();
+    (dir, store)
+}
+
+#[test]
+fn a_transaction_on_a_changed_record_writes_nothing() {
+    let (_dir, mut store) = store();
+    assert_eq!(store.commit(&Txn::default().put("a", &1)).unwrap(), Commit::Done);
+    let first = store.get::<i32>("a").unwrap().unwrap();
+    assert_eq!(store.commit(&Txn::default().put("a", &2)).unwrap(), Commit::Done);
+    let late = Txn::default().require_unchanged("a", first.revision).put("a", &3).put("b", &3);
+    assert_eq!(store.commit(&late).unwrap(), Commit::Conflict);
+    assert_eq!(store.get::<i32>("a").unwrap().unwrap().value, 2);
+    assert_eq!(store.get::<i32>("b").unwrap(), None);
+}
+
+#[test]
+fn the_revision_and_the_keys_tell_what_has_changed() {
+    let (_dir, mut store) = store();
+    assert_eq!(store.commit(&Txn::default().put("t/1", &1).put("t/2", &2)).unwrap(), Commit::Done);
+    let before = (store.revision().unwrap(), store.revisions("t/").unwrap());
+    assert_eq!(store.commit(&Txn::default().put("t/2", &3).and(Txn::default().put("s", &1))).unwrap(), Commit::Done);
+    let after = (store.revision().unwrap(), store.revisions("t/").unwrap());
+    assert_eq!((after.0, after.1[0].clone()), (before.0 + 1, before.1[0].clone()));
+    assert_eq!(after.1[1], ("t/2".to_owned(), after.0));
+}
+
+#[test]
+fn of_two_claims_to_one_key_one_wins() {
+    let (_dir, mut store) = store();
+    let claim = Txn::default().require_absent("lease/1").put("lease/1", &"me");
+    assert_eq!(store.commit(&claim).unwrap(), Commit::Done);
+    assert_eq!(store.commit(&claim).unwrap(), Commit::Conflict);
+}
+
+#[test]
+fn a_list_holds_the_prefix_and_nothing_else() {
+    let (_dir, mut store) = store();
+    let txn = Txn::default().put("t/1", &1).put("t/2", &2).put("tt", &3).put("s", &4).delete("absent");
+    assert_eq!(store.commit(&txn).unwrap(), Commit::Done);
+    let keys: Vec<String> = store.list::<i32>("t/").unwrap().into_iter().map(|entry| entry.key).collect();
+    assert_eq!(keys, ["t/1", "t/2"]);
+}
+
+#[test]
+fn a_list_by_ending_and_the_revisions_are_those_of_the_prefix() {
+    let (_dir, mut store) = store();
+    assert_eq!(store.commit(&Txn::default().put("t/1/a", &1).put("t/1/b", &2)).unwrap(), Commit::Done);
+    assert_eq!(store.commit(&Txn::default().put("t/2/b", &3).put("u/b", &4)).unwrap(), Commit::Done);
+    let values: Vec<i32> = store.list_ending("t/", "/b").unwrap().into_iter().map(|entry| entry.value).collect();
+    assert_eq!(values, [2, 3]);
+    let revisions = store.revisions("t/").unwrap();
+    assert_eq!(revisions, [("t/1/a".into(), 1), ("t/1/b".into(), 1), ("t/2/b".into(), 2)]);
+}
+
+#[test]
+fn of_many_who_make_the_file_at_once_all_can_open_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let path = dir.path().join(format!("{round}/store.db"));
+        std::thread::scope(|scope| {
+            let openers: Vec<_> = (0..8).map(|_| scope.spawn(|| Store::open(&path).map(drop))).collect();
+            openers.into_iter().for_each(|opener| opener.join().unwrap().unwrap());
+        });
+    }
+}
+
+#[test]
+fn another_format_is_refused() {
+    let (dir, store) = store();
+    store.db.pragma_update(None, "user_version", 99).unwrap();
+    let error = Store::open(&dir.path().join("below/store.db")).unwrap_err();
+    assert!(matches!(error, StoreError::Format { found: 99, .. }), "{error}");
+}
