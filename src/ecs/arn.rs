@@ -211,6 +211,14 @@ impl ServiceArn {
         format!("{}task-set/{}/{}/ecs-svc/{id}", self.owner.prefix(), self.cluster, self.name)
     }
 
+    /// The service and the 19 digits in the ARN of a task set.
+    pub fn split_task_set(text: &str) -> Option<(Self, String)> {
+        let (owner, tail) = split(text, "task-set")?;
+        let mut parts = tail.splitn(4, '/').map(str::to_owned);
+        let (cluster, name, kind, id) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        (is_name(&cluster) && is_name(&name) && kind == "ecs-svc").then_some((Self { owner, cluster, name }, id))
+    }
+
     /// The service and the id in the ARN of a revision (`service-revision`) or of a service deployment
     /// (`service-deployment`).
     pub fn split_child(text: &str, kind: &str) -> Option<(Self, String)> {

@@ -4,8 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Timestamp;
+use super::overrides::TaskOverride;
+use super::service::NetworkConfiguration;
 use super::task::Failure;
 use super::task_definition::Tag;
+use super::volume::TaskVolumeConfiguration;
 
 /// A name and perhaps a value that a container instance has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,4 +244,25 @@ pub struct SubmitStateChangeRequest {
 #[expect(missing_docs, reason = "the names are ECS's")]
 pub struct Acknowledgment {
     pub acknowledgment: String,
+}
+
+/// StartTask.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct StartTaskRequest {
+    pub cluster: Option<String>,
+    pub container_instances: Vec<String>,
+    #[serde(rename = "enableECSManagedTags")]
+    pub enable_ecs_managed_tags: Option<bool>,
+    pub enable_execute_command: Option<bool>,
+    pub group: Option<String>,
+    pub network_configuration: Option<NetworkConfiguration>,
+    pub overrides: Option<TaskOverride>,
+    pub propagate_tags: Option<String>,
+    pub reference_id: Option<String>,
+    pub started_by: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub task_definition: String,
+    pub volume_configurations: Option<Vec<TaskVolumeConfiguration>>,
 }

@@ -11,6 +11,7 @@ use super::status::LaunchType;
 use super::task::Failure;
 use super::task_definition::Tag;
 use super::task_set::TaskSet;
+use super::volume::TaskVolumeConfiguration;
 
 /// `networkConfiguration`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,7 +174,7 @@ pub struct CreateServiceRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_connect_configuration: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub volume_configurations: Option<Value>,
+    pub volume_configurations: Option<Vec<TaskVolumeConfiguration>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vpc_lattice_configurations: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -207,7 +208,7 @@ pub struct UpdateServiceRequest {
     pub load_balancers: Option<Value>,
     pub service_registries: Option<Value>,
     pub service_connect_configuration: Option<Value>,
-    pub volume_configurations: Option<Value>,
+    pub volume_configurations: Option<Vec<TaskVolumeConfiguration>>,
     pub vpc_lattice_configurations: Option<Value>,
     pub gateway_connectors: Option<Value>,
     pub monitoring: Option<Value>,
@@ -350,6 +351,8 @@ pub struct Deployment {
     pub platform_family: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_configuration: Option<NetworkConfiguration>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volume_configurations: Vec<TaskVolumeConfiguration>,
     pub rollout_state: String,
     pub rollout_state_reason: String,
 }

@@ -8,6 +8,7 @@ use super::capacity_provider::CapacityProviderStrategyItem;
 use super::service::{DeploymentConfiguration, NetworkConfiguration, RevisionSummary};
 use super::status::LaunchType;
 use super::task::Failure;
+use super::volume::TaskVolumeConfiguration;
 
 /// `createdAt {after, before}`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +158,8 @@ pub struct ServiceRevision {
     pub platform_family: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_configuration: Option<NetworkConfiguration>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volume_configurations: Vec<TaskVolumeConfiguration>,
     pub container_images: Vec<ContainerImage>,
     pub created_at: Timestamp,
 }

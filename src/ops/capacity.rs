@@ -166,7 +166,8 @@ impl Engine {
         });
         let mut counts = BTreeMap::new();
         for one in alive {
-            *counts.entry(one.plan.container_instance().unwrap_or_else(|| self.host_id())).or_default() += 1;
+            *counts.entry(one.plan.asked.container_instance.clone().unwrap_or_else(|| self.host_id())).or_default() +=
+                1;
         }
         Ok(counts)
     }

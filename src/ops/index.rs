@@ -29,6 +29,8 @@ pub(super) struct Brief {
     pub(super) group: String,
     pub(super) started_by: Option<String>,
     pub(super) launch_type: LaunchType,
+    /// The container instance that it was placed on.
+    pub(super) container_instance: Option<String>,
     pub(super) created_at: i64,
     pub(super) status: LastStatus,
     /// Whether its own record says that it stops.
@@ -39,6 +41,14 @@ pub(super) struct Brief {
     pub(super) waits: bool,
     /// Whether it belongs to a service.
     pub(super) of_service: bool,
+}
+
+impl Brief {
+    /// The container instance that it is on; one that was placed on none is on the host.
+    pub(super) fn on_instance<'a>(&'a self, host: &'a str) -> Option<&'a str> {
+        let on = self.container_instance.as_deref().unwrap_or(host);
+        Some(on).filter(|_| self.launch_type != LaunchType::Fargate)
+    }
 }
 
 /// What is read of a plan. It is never changed but by the task's own beginning.
@@ -54,7 +64,16 @@ struct PlanPart {
     #[serde(default)]
     service: Option<IgnoredAny>,
     launch_type: LaunchType,
+    #[serde(default)]
+    asked: AskedPart,
     created_at: i64,
+}
+
+/// What is read of what its run was told.
+#[derive(Debug, Default, Deserialize)]
+struct AskedPart {
+    #[serde(default)]
+    container_instance: Option<String>,
 }
 
 /// What is read of a task's state.
@@ -204,6 +223,7 @@ fn made(key: &str, old: Option<&Brief>, plan: Option<PlanPart>, state: Option<St
             revision: plan.revision,
             started_by: plan.started_by,
             launch_type: plan.launch_type,
+            container_instance: plan.asked.container_instance,
             created_at: plan.created_at,
             status: old.map_or(LastStatus::Provisioning, |old| old.status),
             ends: old.is_some_and(|old| old.ends),

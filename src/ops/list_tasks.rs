@@ -83,9 +83,10 @@ impl Engine {
             None => None,
         };
         let on_instance = match &request.container_instance {
-            Some(name) => Some(self.tasks_on(name)?),
+            Some(name) => Some(self.instance_named(&cluster, name)?),
             None => None,
         };
+        let host = self.host_id();
         let owner = self.owner();
         let all = self.briefs_of(&cluster)?;
         let wanted = all.iter().filter(|brief| {
@@ -94,22 +95,12 @@ impl Engine {
                 && (request.started_by.is_none() || request.started_by == brief.started_by)
                 && group.as_ref().is_none_or(|group| *group == brief.group)
                 && request.launch_type.is_none_or(|launch| launch == brief.launch_type)
-                && on_instance.as_ref().is_none_or(|on| on(brief))
+                && on_instance.as_ref().is_none_or(|id| brief.on_instance(&host) == Some(id))
         });
         let ids: Vec<&str> = wanted.map(|brief| brief.id.as_str()).collect();
         let (ids, next_token) = page(&ids, request.max_results, request.next_token.as_deref(), (100, 100))?;
         let task_arns = ids.into_iter().map(|id| owner.task(&cluster, id).to_string()).collect();
         Ok(ListTasksResponse { task_arns, next_token })
-    }
-
-    /// Which tasks are on a container instance: those that are not Fargate's are on this host.
-    fn tasks_on(&self, name: &str) -> Result<fn(&super::index::Brief) -> bool, OpsError> {
-        let id = name.rsplit('/').next().unwrap_or(name);
-        let here = self.instances()?.first().is_some_and(|host| host.id == id);
-        Ok(match here {
-            true => |brief| brief.launch_type != crate::ecs::LaunchType::Fargate,
-            false => |_| false,
-        })
     }
 
     /// The task that a name means in a cluster, as it is now; one that has no supervisor gets one.

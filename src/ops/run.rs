@@ -64,6 +64,8 @@ pub struct RunOptions {
     pub tags: Vec<Tag>,
     /// What is only shown again.
     pub asked: Asked,
+    /// The container instance that it is to be on, where somebody names one.
+    pub on_instance: Option<String>,
     /// What it runs on, where that is not what its definition is for.
     pub launch_type: Option<LaunchType>,
 }

@@ -2,6 +2,7 @@
 //! something must be fetched first, to the process that fetches it. The command line's own `run FILE` is in `run`.
 
 mod request;
+mod start_task;
 mod token;
 
 use std::collections::HashSet;
@@ -11,6 +12,7 @@ use self::token::Known;
 use super::run::{Surroundings, leases, names_at, state};
 use super::waiting::{self, Order};
 use super::{Engine, OpsError, RunOptions, TaskImages, TaskRecord};
+use crate::ecs::LaunchType;
 use crate::ecs::request::{RunTaskRequest, TasksResponse};
 use crate::ecs::task::Failure;
 use crate::lifecycle::Timestamp;
@@ -46,6 +48,11 @@ impl Engine {
     /// RunTask: what does not fit is a failure beside the tasks that do. The same client token again gives the same tasks.
     pub fn run_task(&mut self, request: &RunTaskRequest) -> Result<TasksResponse, OpsError> {
         let asked = self.asked(request)?;
+        self.run_asked(&asked, request)
+    }
+
+    /// The same, once the request has been held against what ECS takes.
+    fn run_asked(&mut self, asked: &Request, request: &RunTaskRequest) -> Result<TasksResponse, OpsError> {
         for _ in 0..ATTEMPTS {
             let slot = match self.known_token(&asked.cluster, request)? {
                 Known::Answered(answer) => return Ok(answer),
@@ -63,7 +70,7 @@ impl Engine {
                 Course::Stop(_) | Course::Wait => None,
             };
             let room = self.lock_capacity()?;
-            let mut batch = self.batch(&asked, &course)?;
+            let mut batch = self.batch(asked, &course)?;
             batch.txn = self.with_token(batch.txn, slot.as_ref(), request, &batch.records)?;
             let committed = self.store.commit(&batch.txn)?;
             drop(room);
@@ -91,11 +98,12 @@ impl Engine {
             let instance = match places.next() {
                 Ok(instance) => instance,
                 Err((nearest, reason)) => {
-                    batch.failures.push(self.failure(nearest, reason, None));
+                    batch.failures.push(self.failure(&asked.cluster, nearest, reason, None));
                     continue;
                 }
             };
-            let options = asked.options_of(number, Some(&instance).filter(|id| **id != self.host_id()));
+            let fargate = asked.options.launch_type == Some(LaunchType::Fargate);
+            let options = asked.options_of(number, Some(&instance).filter(|_| !fargate));
             match self.one(asked, &options, (&applied, &surroundings), course, &mut also, number) {
                 Ok((txn, record)) => {
                     batch.txn = batch.txn.and(txn);
@@ -103,7 +111,7 @@ impl Engine {
                 }
                 Err(error) => {
                     let Some((reason, detail)) = error.shortage() else { return Err(error) };
-                    batch.failures.push(self.failure(Some(instance), reason, detail));
+                    batch.failures.push(self.failure(&asked.cluster, Some(instance), reason, detail));
                 }
             }
         }
@@ -195,10 +203,9 @@ impl Engine {
         Ok(answer)
     }
 
-    fn failure(&self, instance: Option<String>, reason: &str, detail: Option<String>) -> Failure {
-        let owner = self.owner();
-        let arn = |id| format!("arn:aws:ecs:{}:{}:container-instance/{id}", owner.region, owner.account);
-        Failure { arn: instance.map(arn), reason: Some(reason.to_owned()), detail }
+    fn failure(&self, cluster: &str, instance: Option<String>, reason: &str, detail: Option<String>) -> Failure {
+        let arn = instance.map(|id| self.owner().container_instance(cluster, &id));
+        Failure { arn, reason: Some(reason.to_owned()), detail }
     }
 }
 

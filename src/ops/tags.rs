@@ -176,14 +176,20 @@ impl Engine {
         }
     }
 
-    /// Whether there is a container instance, a capacity provider or a task set of that ARN: their records have it in them.
+    /// Whether there is a container instance, a capacity provider or a task set of that ARN.
     fn other_tagged(&self, arn: &str) -> Result<bool, OpsError> {
         let owner = self.owner();
-        let host = self.instances()?.into_iter().any(|one| arn.ends_with(&format!("/{}", one.id)));
-        let fargate = ["FARGATE", "FARGATE_SPOT"]
-            .iter()
-            .any(|name| arn == format!("arn:aws:ecs:{}:{}:capacity-provider/{name}", owner.region, owner.account));
-        Ok(host || fargate || self.store.get::<serde_json::Value>(&records::tags(arn))?.is_some())
+        let tail = |kind: &str| {
+            let start = format!("arn:aws:ecs:{}:{}:{kind}/", owner.region, owner.account);
+            arn.strip_prefix(&start).map(str::to_owned)
+        };
+        if let Some((cluster, id)) = tail("container-instance").as_deref().and_then(|tail| tail.split_once('/')) {
+            return self.is_instance(cluster, id);
+        }
+        match tail("capacity-provider") {
+            Some(name) => self.has_provider(&name),
+            None => self.is_task_set(arn),
+        }
     }
 }
 

@@ -56,7 +56,11 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         version: i64::try_from(state.version).unwrap_or(i64::MAX),
         attributes: Vec::new(),
         capacity_provider_name: plan.asked.capacity_provider.clone(),
-        container_instance_arn: None,
+        container_instance_arn: plan
+            .asked
+            .container_instance
+            .as_ref()
+            .map(|id| owner.container_instance(&plan.cluster, id)),
         enable_execute_command: plan.asked.enable_execute_command,
         ephemeral_storage: plan
             .storage

@@ -20,6 +20,17 @@ const TYPES: [(&str, std::ops::RangeInclusive<i32>); 7] = [
 /// The type where none is named (TaskManagedEBSVolumeConfiguration).
 const DEFAULT_TYPE: &str = "gp3";
 
+/// Whether a definition's volumes go with what is said of them at launch.
+pub fn check_at_launch(task: &TaskDefinition, configurations: &[TaskVolumeConfiguration]) -> Result<(), VolumeError> {
+    let Some(configuration) = at_launch(task, configurations)? else { return Ok(()) };
+    let name = &configuration.name;
+    let refused = |words: String| VolumeError::Launch(format!("volume {name}: {words}"));
+    let missing = || refused("managedEBSVolume is missing in the volume configuration".to_owned());
+    let volume = configuration.managed_ebs_volume.as_ref().ok_or_else(missing)?;
+    size(volume).map_err(refused)?;
+    kind(volume).map(drop).map_err(refused)
+}
+
 /// The configuration of the one volume that wants one.
 pub(super) fn at_launch(
     task: &TaskDefinition,

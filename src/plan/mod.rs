@@ -31,6 +31,7 @@ pub use container::{
     CgroupPlan, ContainerLimits, ContainerPlan, HealthPlan, PrivateEnvironment, ProcessPlan, RestartPlan, Rlimit,
     RootfsPlan, TaskLimits,
 };
+pub use ebs::check_at_launch;
 pub use log::{CloudWatchPlan, LogPlan, LogSettings, LogSource, Retention, StreamPlan};
 pub use network::{Cidr, ContainerNetwork, EniPlan, LinkKind, LinkPlan, NetworkPlan, RootNetwork};
 pub use paths::{ContainerPaths, Layout, TaskPaths};

@@ -25,7 +25,7 @@ pub struct Asked {
     pub assign_public_ip: Option<String>,
     /// `referenceId`.
     pub reference_id: Option<String>,
-    /// The container instance that it was placed on, where that is not the host as a whole.
+    /// The container instance that it was placed on, this host too; none for Fargate.
     pub container_instance: Option<String>,
 }
 
@@ -115,7 +115,7 @@ impl TaskPlan {
         paths
     }
 
-    /// The container instance that it was placed on; `None` where that is the host as a whole.
+    /// The container instance that it was placed on; none for Fargate.
     pub fn container_instance(&self) -> Option<String> {
         self.asked.container_instance.clone()
     }

@@ -77,6 +77,8 @@ pub fn reconcile(
 }
 
 #[cfg(test)]
+mod drain_tests;
+#[cfg(test)]
 mod rule_tests;
 #[cfg(test)]
 mod tests;

@@ -118,6 +118,10 @@ impl World {
             3 => self.configure(),
             4 if self.service.working == Working::Daemon && self.instances.len() > 1 => drop(self.instances.pop()),
             5 => drop(roll_back(&mut self.service, "asked for", self.now)),
+            7 => {
+                let place = self.rng.random_range(0..self.instances.len());
+                self.instances[place].draining ^= true;
+            }
             6 if !self.tasks.is_empty() => {
                 let place = self.rng.random_range(0..self.tasks.len());
                 self.tasks.remove(place); // its record was removed
@@ -150,6 +154,7 @@ impl World {
 
     /// All goes well.
     fn be_kind(&mut self) {
+        self.instances.iter_mut().for_each(|instance| instance.draining = false);
         for task in &mut self.tasks {
             task.protected = false;
             task.status = if task.stops { LastStatus::Stopped } else { LastStatus::Running };
@@ -215,7 +220,9 @@ impl World {
                     let ill = member.standing == Standing::Unhealthy;
                     assert!(ill || !member.protected, "a protected task is left alone");
                 }
-                Change::Start { deployment, .. } => {
+                Change::Start { deployment, instance, .. } => {
+                    let on = self.instances.iter().find(|one| one.id == *instance).unwrap();
+                    assert!(!on.draining, "nothing is placed on an instance that drains");
                     let alive = after.tasks.iter().filter(|one| one.is_alive()).count();
                     assert!(alive <= bounds.ceiling as usize, "{alive} above the ceiling: {after:#?}");
                     let of = after.deployments.iter().find(|one| one.id == *deployment).unwrap();

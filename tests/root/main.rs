@@ -33,6 +33,7 @@ mod network_modes;
 mod operations;
 mod order;
 mod overrides;
+mod placed;
 mod placement;
 mod process;
 mod pull;

@@ -15,6 +15,8 @@ pub(crate) mod relay;
 pub(crate) mod root;
 #[expect(dead_code, reason = "some of it is for the tests of the registry client alone")]
 pub(crate) mod scripted;
+#[expect(dead_code, reason = "documents of other services are for the suite without root")]
+pub(crate) mod shapes;
 pub(crate) mod supervised;
 pub(crate) mod tree;
 

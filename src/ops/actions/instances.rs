@@ -2,17 +2,17 @@
 
 use super::Kind::{Read, Write};
 use super::Scope::Cluster;
-use super::{Action, refuse, run};
+use super::{Action, run};
 use crate::ecs::container_instance::{
     AttributesRequest, ContainerInstanceRequest, DescribeContainerInstancesRequest, DiscoverPollEndpointRequest,
-    ListAttributesRequest, ListContainerInstancesRequest, RegisterContainerInstanceRequest, SubmitStateChangeRequest,
-    UpdateContainerInstancesStateRequest,
+    ListAttributesRequest, ListContainerInstancesRequest, RegisterContainerInstanceRequest, StartTaskRequest,
+    SubmitStateChangeRequest, UpdateContainerInstancesStateRequest,
 };
 
 const AGENT: &str = "acknowledged: tasks are carried by their supervisors, an agent's word changes nothing";
 
 pub(super) const ROWS: &[Action] = &[
-    Action::new("StartTask", Write, Cluster, refuse!("StartTask")).refused("not yet"),
+    Action::new("StartTask", Write, Cluster, run!(|engine, it: StartTaskRequest| engine.start_task(&it))),
     Action::new(
         "ListContainerInstances",
         Read,

@@ -13,7 +13,7 @@ use crate::ecs::service_deployment::{
 
 pub(super) const ROWS: &[Action] = &[
     Action::new("CreateService", Write, Cluster, run!(|engine, it: CreateServiceRequest| engine.create_service(&it)))
-        .partly("no load balancers, registries, Service Connect, volumes or strategies other than ROLLING"),
+        .partly("ROLLING only, controllers ECS and EXTERNAL; no load balancers, registries, Service Connect, VPC Lattice, gateways, alarms"),
     Action::new("UpdateService", Write, Cluster, run!(|engine, it: UpdateServiceRequest| engine.update_service(&it)))
         .partly("as CreateService"),
     Action::new("DeleteService", Write, Cluster, run!(|engine, it: DeleteServiceRequest| engine.delete_service(&it))),
@@ -30,7 +30,7 @@ pub(super) const ROWS: &[Action] = &[
         Account,
         run!(|engine, it: ListServicesByNamespaceRequest| engine.list_services_by_namespace(&it)),
     )
-    .but("empty: services with Service Connect are refused"),
+    .but("no namespace is ever found: services with Service Connect are refused"),
     Action::new(
         "ListServiceDeployments",
         Read,

@@ -4,7 +4,6 @@ use super::FARGATE;
 use crate::ecs::arn::is_name;
 use crate::ecs::capacity_provider::{AutoScalingGroupProvider, CapacityProviderStrategyItem, ManagedScaling};
 use crate::ecs::error::EcsError;
-use crate::ecs::task_definition::Tag;
 use crate::scheduler::Share;
 
 /// How many a strategy can name (ECS quota).
@@ -107,23 +106,6 @@ pub(in crate::ops) fn shares(items: &[CapacityProviderStrategyItem]) -> Result<V
         weight: item.weight.unsigned_abs(),
     };
     Ok(items.iter().map(share).collect())
-}
-
-/// Whether a thing may have these tags.
-pub(in crate::ops) fn check_tags(tags: &[Tag]) -> Result<(), EcsError> {
-    let bad = |message: &str| Err(EcsError::invalid_parameter(message));
-    let key = |tag: &Tag| tag.key.clone().unwrap_or_default();
-    let value = |tag: &Tag| tag.value.clone().unwrap_or_default();
-    if tags.len() > 50 {
-        return bad("Tags can not be more than 50.");
-    }
-    if tags.iter().any(|tag| !(1..=128).contains(&key(tag).chars().count()) || value(tag).chars().count() > 256) {
-        return bad("The key of a tag has 1 to 128 characters, its value at most 256.");
-    }
-    match tags.iter().any(|tag| key(tag).to_ascii_lowercase().starts_with("aws:")) {
-        true => bad("The keys of tags must not begin with aws:."),
-        false => Ok(()),
-    }
 }
 
 #[cfg(test)]

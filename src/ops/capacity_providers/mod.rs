@@ -5,11 +5,11 @@ mod check;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use check::shares;
 use check::{check_group, check_name, complete};
-pub(super) use check::{check_tags, shares};
 
 use super::paging::page;
-use super::{Engine, OpsError};
+use super::{Engine, OpsError, tags};
 use crate::ecs::LaunchType;
 use crate::ecs::capacity_provider::{
     AutoScalingGroupProvider, CapacityProvider, CapacityProviderRequest, CapacityProviderResponse,
@@ -18,7 +18,6 @@ use crate::ecs::capacity_provider::{
 };
 use crate::ecs::error::{EcsError, Exception};
 use crate::ecs::task::Failure;
-use crate::ecs::task_definition::Tag;
 use crate::scheduler::{ServiceStatus, Share};
 use crate::store::{Commit, Entry, Txn, records};
 
@@ -31,7 +30,6 @@ pub(super) const FARGATE: [&str; 2] = ["FARGATE", "FARGATE_SPOT"];
 pub(super) struct ProviderRecord {
     pub(super) name: String,
     group: AutoScalingGroupProvider,
-    pub(super) tags: Vec<Tag>,
     /// A deleted one stays describable.
     active: bool,
     update_status: String,
@@ -64,7 +62,7 @@ impl Engine {
         };
         check_group(&group)?;
         let tags = request.tags.clone().unwrap_or_default();
-        check_tags(&tags)?;
+        tags::check(&tags)?;
         for _ in 0..ATTEMPTS {
             let (key, old) = self.provider_entry(&request.name)?;
             let txn = match old {
@@ -79,10 +77,12 @@ impl Engine {
                 None => Txn::default().require_absent(&key),
             };
             let update_status = "CREATE_COMPLETE".to_owned();
-            let (name, group, tags) = (request.name.clone(), group.clone(), tags.clone());
-            let record = ProviderRecord { name, group, tags, active: true, update_status };
-            if self.store.commit(&txn.put(&key, &record))? == Commit::Done {
-                return Ok(CapacityProviderResponse { capacity_provider: self.provider_view(&record) });
+            let (name, group) = (request.name.clone(), group.clone());
+            let record = ProviderRecord { name, group, active: true, update_status };
+            let arn = self.owner().capacity_provider(&record.name);
+            if self.store.commit(&tags::put(txn.put(&key, &record), &arn, &tags))? == Commit::Done {
+                let view = CapacityProvider { tags, ..self.provider_view(&record) };
+                return Ok(CapacityProviderResponse { capacity_provider: view });
             }
         }
         Err(OpsError::Contention)
@@ -118,6 +118,9 @@ impl Engine {
         request: &DeleteCapacityProviderRequest,
     ) -> Result<CapacityProviderResponse, OpsError> {
         let name = bare(&request.capacity_provider);
+        if FARGATE.contains(&name) {
+            return Err(reserved().into());
+        }
         if let Some(cluster) = self.cluster_with_provider(name)? {
             return Err(EcsError::client(format!(
                 "The capacity provider cannot be deleted because it is associated with cluster: {cluster}. Remove the \
@@ -162,8 +165,10 @@ impl Engine {
                 }),
             }
         }
-        if !request.include.iter().any(|what| what == "TAGS") {
-            answer.capacity_providers.iter_mut().for_each(|one| one.tags.clear());
+        if request.include.iter().any(|what| what == "TAGS") {
+            for one in &mut answer.capacity_providers {
+                one.tags = self.tags_of(&one.capacity_provider_arn)?;
+            }
         }
         Ok(answer)
     }
@@ -259,10 +264,7 @@ impl Engine {
         change: impl Fn(&mut ProviderRecord) -> Result<(), EcsError>,
     ) -> Result<CapacityProviderResponse, OpsError> {
         if FARGATE.contains(&bare(name)) {
-            return Err(EcsError::invalid_parameter(
-                "The specified capacity provider is reserved: FARGATE and FARGATE_SPOT cannot be changed or deleted.",
-            )
-            .into());
+            return Err(reserved().into());
         }
         for _ in 0..ATTEMPTS {
             let (key, found) = self.provider_entry(name)?;
@@ -305,7 +307,7 @@ impl Engine {
             status: if record.active { "ACTIVE" } else { "INACTIVE" }.to_owned(),
             auto_scaling_group_provider: Some(record.group.clone()),
             update_status: Some(record.update_status.clone()),
-            tags: record.tags.clone(),
+            tags: Vec::new(),
             r#type: "EC2_AUTOSCALING".to_owned(),
         }
     }
@@ -326,6 +328,12 @@ impl Engine {
 /// A name, or the name in an ARN.
 fn bare(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
+}
+
+fn reserved() -> EcsError {
+    EcsError::invalid_parameter(
+        "The specified capacity provider is reserved: FARGATE and FARGATE_SPOT cannot be changed or deleted.",
+    )
 }
 
 fn managed_instances() -> EcsError {

@@ -63,8 +63,8 @@ impl Engine {
                 None => answer.failures.push(self.no_instance(&cluster, name)),
                 Some(entry) => {
                     let mut view = self.instance_view(&cluster, &entry.value, &around);
-                    if !includes("TAGS") {
-                        view.tags.clear();
+                    if includes("TAGS") {
+                        view.tags = self.tags_of(&view.container_instance_arn)?;
                     }
                     view.health_status = includes("CONTAINER_INSTANCE_HEALTH").then(|| around.health(&entry.value));
                     answer.container_instances.push(view);
@@ -117,6 +117,25 @@ impl Engine {
         let around = self.surround(&cluster, Tasks::Read)?;
         let container_instances = changed.iter().map(|one| self.instance_view(&cluster, one, &around)).collect();
         Ok(ContainerInstancesResponse { container_instances, failures })
+    }
+
+    /// Whether there is an instance of that id, for its tags.
+    pub(in crate::ops) fn is_instance(&self, cluster: &str, id: &str) -> Result<bool, OpsError> {
+        let found = self.instance_entry(cluster, id)?;
+        Ok(found.is_some_and(|entry| entry.value.status != InstanceStatus::Inactive))
+    }
+
+    /// The id of an instance, and whether tasks may be started on it; `None` if there is no such one.
+    pub(in crate::ops) fn instance_state(&self, cluster: &str, name: &str) -> Result<Option<(String, bool)>, OpsError> {
+        let found = self.instance_entry(cluster, name)?.map(|entry| entry.value);
+        Ok(found.map(|record| (record.id.clone(), record.status == InstanceStatus::Active)))
+    }
+
+    /// The id of the instance that a request names.
+    pub(in crate::ops) fn instance_named(&self, cluster: &str, name: &str) -> Result<String, OpsError> {
+        let found = self.instance_entry(cluster, name)?;
+        let absent = || EcsError::invalid_parameter("The referenced container instance was not found.");
+        Ok(found.ok_or_else(absent)?.value.id)
     }
 
     /// How many instances a cluster has, this host among them.

@@ -55,7 +55,8 @@ impl Engine {
         let cluster = options.cluster.as_deref().unwrap_or(DEFAULT_CLUSTER);
         let own = if definition.is_fargate() { LaunchType::Fargate } else { LaunchType::Ec2 };
         let launch_type = options.launch_type.unwrap_or(own);
-        let instances = self.instances_of(cluster, launch_type, &options.placement)?;
+        let mut instances = self.instances_of(cluster, launch_type, &options.placement)?;
+        instances.retain(|instance| options.on_instance.as_ref().is_none_or(|id| *id == instance.id));
         match instances.iter().all(|instance| instance.draining) {
             true => Err(EcsError::invalid_parameter("No Container Instances were found in your cluster.").into()),
             false => Ok(instances),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{Engine, OpsError};
+use super::super::{Engine, OpsError, tags};
 use crate::ecs::container_instance::{Attribute, VersionInfo};
 use crate::ecs::task_definition::Tag;
 use crate::store::{Commit, Entry, Txn, records};
@@ -58,7 +58,6 @@ pub(in crate::ops) struct InstanceRecord {
     pub(super) registered_at: i64,
     /// Those that somebody gave it; names and values only.
     pub(super) attributes: Vec<Attribute>,
-    pub(in crate::ops) tags: Vec<Tag>,
     /// `None` for this host.
     pub(super) registration: Option<Registration>,
     /// The state of the last update of its agent that was asked for.
@@ -96,7 +95,6 @@ impl Engine {
             version: 1,
             registered_at: self.made_at(),
             attributes: Vec::new(),
-            tags: Vec::new(),
             registration: None,
             agent_update: None,
         };
@@ -124,9 +122,16 @@ impl Engine {
     }
 
     /// Puts a new instance on record.
-    pub(super) fn add_instance(&mut self, cluster: &str, record: &InstanceRecord) -> Result<(), OpsError> {
+    pub(super) fn add_instance(
+        &mut self,
+        cluster: &str,
+        record: &InstanceRecord,
+        tags: &[Tag],
+    ) -> Result<(), OpsError> {
         let key = self.instance_key(cluster, &record.id);
-        match self.store.commit(&Txn::default().require_absent(&key).put(&key, record))? {
+        let arn = self.owner().container_instance(cluster, &record.id);
+        let txn = tags::put(Txn::default().require_absent(&key).put(&key, record), &arn, tags);
+        match self.store.commit(&txn)? {
             Commit::Done => Ok(()),
             Commit::Conflict => Err(OpsError::Contention),
         }

@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 
-use super::super::capacity_providers::check_tags;
-use super::super::{Engine, OpsError};
+use super::super::{Engine, OpsError, tags};
 use super::attributes::check;
 use super::record::{InstanceRecord, InstanceStatus, Registration};
 use super::view::Tasks;
@@ -33,7 +32,7 @@ impl Engine {
         let cluster = self.cluster_of(request.cluster.as_deref())?;
         let (registration, attributes) = self.registration(request)?;
         let tags = request.tags.clone().unwrap_or_default();
-        check_tags(&tags)?;
+        tags::check(&tags)?;
         let known = match request.container_instance_arn.as_deref() {
             Some(arn) => self.change_instance(&cluster, arn, &|record| {
                 if record.registration.is_none() {
@@ -58,17 +57,18 @@ impl Engine {
                     version: 1,
                     registered_at: time::wall_ns() / 1_000_000,
                     attributes,
-                    tags,
                     registration: Some(registration),
                     agent_update: None,
                 };
-                self.add_instance(&cluster, &record)?;
+                self.add_instance(&cluster, &record, &tags)?;
                 record
             }
         };
         self.wake_services(&cluster)?;
         let around = self.surround(&cluster, Tasks::Read)?;
-        Ok(ContainerInstanceResponse { container_instance: self.instance_view(&cluster, &record, &around) })
+        let mut view = self.instance_view(&cluster, &record, &around);
+        view.tags = self.tags_of(&view.container_instance_arn)?;
+        Ok(ContainerInstanceResponse { container_instance: view })
     }
 
     /// What an instance says of itself.

@@ -8,7 +8,7 @@ use crate::ecs::container_instance::{
 use crate::ecs::{LaunchType, Timestamp};
 use crate::lifecycle::LastStatus;
 use crate::scheduler::{self, Instance};
-use crate::store::records::{GPUS, PORTS, ROOMS, Room, TASKS};
+use crate::store::records::{GPUS, PORTS, ROOMS, Room};
 
 /// A task of instances, as far as they show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,22 +43,18 @@ pub(super) struct Surround {
 
 impl Engine {
     pub(super) fn surround(&self, cluster: &str, tasks: Tasks) -> Result<Surround, OpsError> {
-        let owner = self.owner();
         let host_id = self.host_id();
-        let ours = |plan: &crate::plan::TaskPlan| {
-            plan.cluster == cluster
-                && (&plan.account, &plan.region) == (&owner.account, &owner.region)
-                && plan.launch_type == LaunchType::Ec2
-        };
         let all = match tasks {
-            Tasks::Read => self.records(TASKS)?,
+            Tasks::Read => self.briefs()?,
             Tasks::Leave => Vec::new(),
         };
-        let all = all.into_iter().filter(|record| ours(&record.plan));
-        let tasks = all.filter(|record| record.state.last_status != LastStatus::Stopped).map(|record| TaskOn {
-            instance: record.plan.container_instance().unwrap_or_else(|| host_id.clone()),
-            status: record.state.last_status,
-            group: record.plan.group.clone().unwrap_or_else(|| format!("family:{}", record.plan.family)),
+        let tasks = all.iter().filter(|task| {
+            task.cluster == cluster && task.launch_type == LaunchType::Ec2 && task.status != LastStatus::Stopped
+        });
+        let tasks = tasks.map(|task| TaskOn {
+            instance: task.container_instance.clone().unwrap_or_else(|| host_id.clone()),
+            status: task.status,
+            group: task.group.clone(),
         });
         let port = |key: &str| {
             let (port, protocol) = key.strip_prefix(PORTS)?.split_once('/')?;
@@ -112,7 +108,7 @@ impl Engine {
             attributes,
             registered_at: Timestamp::from_millis(record.registered_at),
             attachments: Vec::new(),
-            tags: record.tags.clone(),
+            tags: Vec::new(),
             health_status: None,
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use super::groups::Networks;
+use super::groups::of_services;
 use crate::lifecycle::LastStatus;
 use crate::ops::actions::Caller;
 use crate::ops::{Engine, OpsError};
@@ -59,9 +59,8 @@ impl View {
     pub(super) fn read(engine: &mut Engine, caller: &Caller) -> Result<Self, OpsError> {
         let owner = engine.owner();
         let vpc = engine.vpc()?;
-        let networks = Networks::read(engine)?;
         let default = engine.default_group();
-        let mut named: BTreeSet<String> = networks.groups();
+        let mut named: BTreeSet<String> = of_services(engine)?;
         let mut interfaces = Vec::new();
         for record in engine.records(TASKS)? {
             let plan = &record.plan;
@@ -70,8 +69,9 @@ impl View {
                 continue;
             }
             let Some(eni) = plan.network.eni() else { continue };
-            let (groups, is_public) = networks.of(plan);
-            let groups = if groups.is_empty() { vec![default.clone()] } else { groups };
+            let asked = &plan.asked;
+            let none = asked.security_groups.is_empty();
+            let groups = if none { vec![default.clone()] } else { asked.security_groups.clone() };
             named.extend(groups.iter().cloned());
             interfaces.push(Interface {
                 id: eni.interface.clone(),
@@ -83,7 +83,7 @@ impl View {
                 attachment: (eni.attachment.clone(), owner.attachment(&eni.attachment)),
                 attached_at: record.state.times.connectivity_at.map_or(plan.created_at, |at| at.0),
                 groups,
-                is_public,
+                is_public: asked.assign_public_ip.as_deref() == Some("ENABLED"),
             });
         }
         named.remove(&default);

@@ -40,7 +40,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// What the task of that number is told, on an instance that is not the host as a whole.
+    /// What the task of that number is told, on the container instance that it is placed on.
     pub(super) fn options_of(&self, number: usize, instance: Option<&String>) -> RunOptions {
         let mut options = self.options.clone();
         options.asked.capacity_provider = self.providers.get(number).cloned();

@@ -9,6 +9,8 @@ use crate::ecs::service::{
     ThresholdConfiguration, UpdateServiceRequest,
 };
 use crate::ecs::task_definition::NetworkMode;
+use crate::ecs::volume::TaskVolumeConfiguration;
+use crate::plan::check_at_launch;
 use crate::scheduler::{Breaker, Cleanup, DeploymentConfig, EarlySuccess, Threshold, Working};
 use crate::validate::ValidTaskDefinition;
 
@@ -115,7 +117,6 @@ pub(super) fn refuse_create(spec: &CreateServiceRequest) -> Result<(), EcsError>
         (&spec.load_balancers, "loadBalancers"),
         (&spec.service_registries, "serviceRegistries"),
         (&spec.service_connect_configuration, "serviceConnectConfiguration"),
-        (&spec.volume_configurations, "volumeConfigurations"),
         (&spec.vpc_lattice_configurations, "vpcLatticeConfigurations"),
         (&spec.gateway_connectors, "gatewayConnectors"),
         (&spec.monitoring, "monitoring"),
@@ -129,7 +130,6 @@ pub(super) fn refuse_update(request: &UpdateServiceRequest) -> Result<(), EcsErr
         (&request.load_balancers, "loadBalancers"),
         (&request.service_registries, "serviceRegistries"),
         (&request.service_connect_configuration, "serviceConnectConfiguration"),
-        (&request.volume_configurations, "volumeConfigurations"),
         (&request.vpc_lattice_configurations, "vpcLatticeConfigurations"),
         (&request.gateway_connectors, "gatewayConnectors"),
         (&request.monitoring, "monitoring"),
@@ -145,6 +145,21 @@ pub(super) fn refuse_value(value: Option<&Value>, name: &str) -> Result<(), EcsE
         Some(_) => true,
     };
     if asks { Err(unsupported(name)) } else { Ok(()) }
+}
+
+/// Whether the volumes of a service go with its definition. They end with their tasks: nothing can be said of that here.
+pub(super) fn check_volumes(
+    definition: &ValidTaskDefinition,
+    volumes: Option<&[TaskVolumeConfiguration]>,
+) -> Result<(), EcsError> {
+    let volumes = volumes.unwrap_or_default();
+    let ends = |one: &TaskVolumeConfiguration| {
+        one.managed_ebs_volume.as_ref().is_some_and(|volume| volume.termination_policy.is_some())
+    };
+    if volumes.iter().any(ends) {
+        return Err(invalid("volumeConfigurations of a service have no terminationPolicy."));
+    }
+    check_at_launch(definition.definition(), volumes).map_err(|error| invalid(error.to_string()))
 }
 
 /// Words that must be among ECS's.

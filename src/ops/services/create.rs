@@ -2,7 +2,7 @@
 
 use super::super::capacity::{constraints, requirements, rules};
 use super::super::{Engine, OpsError, tags};
-use super::config::{check_network, check_words, deployment, invalid, refuse_create, working};
+use super::config::{check_network, check_volumes, check_words, deployment, invalid, refuse_create, working};
 use super::outside::{check_create, controller};
 use super::record::{RevisionRecord, ServiceRecord, digits, letters, now};
 use crate::ecs::LaunchType;
@@ -83,6 +83,7 @@ impl Engine {
         let name = request.task_definition.as_deref().unwrap_or_default();
         let (definition, number) = self.runnable(name, None)?;
         check_network(self, &definition, request.network_configuration.as_ref())?;
+        check_volumes(&definition, request.volume_configurations.as_deref())?;
         let spread = self.spread(&arn.cluster, request.launch_type, request.capacity_provider_strategy.as_deref())?;
         let asked = spread.as_ref().map(|spread| spread.launch_type).or(request.launch_type);
         let launch_type = launch_type(asked, &definition)?;
@@ -192,6 +193,7 @@ impl Engine {
             network: spec.network_configuration.clone(),
             launch_type,
             strategy: spec.capacity_provider_strategy.clone().unwrap_or_default(),
+            volumes: spec.volume_configurations.clone().unwrap_or_default(),
             platform_version: spec.platform_version.clone(),
             images: containers.map(|one| (one.name().to_owned(), one.image().to_owned())).collect(),
             pinned: std::collections::BTreeMap::new(),

@@ -151,6 +151,7 @@ impl Engine {
             platform_version,
             platform_family,
             network_configuration: frozen.network.clone(),
+            volume_configurations: frozen.volumes.clone(),
             container_images: frozen.images.iter().map(image).collect(),
             created_at: time(frozen.created_at),
         }))

@@ -22,7 +22,7 @@ impl ServiceRecord {
 }
 
 impl Engine {
-    /// ListServicesByNamespace: those of all clusters.
+    /// ListServicesByNamespace: those of all clusters. A namespace is there as long as a service is in it.
     pub fn list_services_by_namespace(
         &self,
         request: &ListServicesByNamespaceRequest,
@@ -36,6 +36,10 @@ impl Engine {
             let within = services.iter().filter(|record| record.service.status == ServiceStatus::Active);
             let within = within.filter(|record| record.namespace() == Some(&request.namespace));
             arns.extend(within.map(|record| record.arn.to_string()));
+        }
+        if arns.is_empty() {
+            let message = "The specified namespace wasn't found.";
+            return Err(EcsError::new(Exception::NamespaceNotFoundException, message).into());
         }
         let (service_arns, next_token) = page(&arns, request.max_results, request.next_token.as_deref(), (10, 100))?;
         Ok(ListServicesResponse { service_arns, next_token })

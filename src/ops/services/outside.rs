@@ -33,6 +33,7 @@ pub(super) fn check_create(spec: &CreateServiceRequest) -> Result<(), EcsError> 
         (spec.platform_version.is_some(), "PlatformVersion"),
         (spec.launch_type.is_some(), "LaunchType"),
         (spec.capacity_provider_strategy.is_some(), "CapacityProviderStrategy"),
+        (spec.volume_configurations.is_some(), "VolumeConfigurations"),
         (spec.scheduling_strategy.as_deref() == Some("DAEMON"), "SchedulingStrategy DAEMON"),
     ];
     match members.into_iter().find(|(given, _)| *given) {

@@ -13,6 +13,7 @@ use crate::ecs::capacity_provider::CapacityProviderStrategyItem;
 use crate::ecs::error::EcsError;
 use crate::ecs::service::{CreateServiceRequest, NetworkConfiguration};
 use crate::ecs::task_set::CreateTaskSetRequest;
+use crate::ecs::volume::TaskVolumeConfiguration;
 use crate::image::Digest;
 use crate::lifecycle::{Now, Timestamp};
 use crate::plan::ServiceLink;
@@ -50,6 +51,9 @@ pub(in crate::ops) struct RevisionRecord {
     /// The capacity providers that they are spread over, where it is not the launch type that decides.
     #[serde(default)]
     pub(in crate::ops) strategy: Vec<CapacityProviderStrategyItem>,
+    /// The EBS volumes of its tasks.
+    #[serde(default)]
+    pub(in crate::ops) volumes: Vec<TaskVolumeConfiguration>,
     /// Fargate's platform.
     pub(in crate::ops) platform_version: Option<String>,
     /// Container names and images, in the definition's order.

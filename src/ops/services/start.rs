@@ -4,16 +4,19 @@
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 
+use super::super::capacity_providers::shares;
 use super::super::provide::{Missing, Present};
 use super::super::run::{leases, state};
 use super::super::{Engine, OpsError, RunOptions, TaskImages, TaskRecord, tags};
 use super::config::subnets;
 use super::record::{RevisionRecord, ServiceRecord};
+use crate::ecs::LaunchType;
 use crate::ecs::task_definition::Tag;
 use crate::lifecycle::{TaskState, Timestamp};
 use crate::plan::make::{plan, plan_unstarted};
 use crate::plan::volumes::StorageSettings;
 use crate::plan::{Asked, TaskPlan};
+use crate::scheduler::next_provider;
 use crate::secrets::TaskValues;
 use crate::store::{Entry, Txn, records};
 use crate::supervisor::launch::{Beginning, Waiting, begin};
@@ -74,6 +77,8 @@ impl Engine {
             pinned: frozen.pinned.clone(),
             tags: self.tags_for_tasks(record, &frozen.definition)?,
             asked: asked(record, frozen),
+            launch_type: Some(frozen.launch_type),
+            volume_configurations: frozen.volumes.clone(),
             ..RunOptions::default()
         };
         Ok((definition, options, revision))
@@ -116,6 +121,7 @@ impl Engine {
             let Template { definition, options, images, revision } = template.as_ref();
             let mut names = super::super::run::names(definition, options, images);
             names.task.clone_from(task);
+            placed(record, task, &revision.value, &mut names.asked)?;
             let present = match &images.outcome {
                 Ok(present) => present,
                 Err(missing) => {
@@ -228,6 +234,33 @@ impl Engine {
 }
 
 /// What a service's tasks are told that is only shown again.
+/// Where the scheduler has put a task, and the capacity provider that it counts for: that of the strategy in force, of a task
+/// set that of its own.
+fn placed(
+    record: &mut ServiceRecord,
+    task: &str,
+    frozen: &RevisionRecord,
+    asked: &mut Asked,
+) -> Result<(), crate::ecs::error::EcsError> {
+    let strategy = match record.service.controller.is_outside() {
+        true => frozen.strategy.clone(),
+        false => record.spec.capacity_provider_strategy.clone().unwrap_or_default(),
+    };
+    let shares = if strategy.is_empty() { Vec::new() } else { shares(&strategy)? };
+    let service = &record.service;
+    let Some(member) = service.tasks.iter().find(|member| member.id == task) else { return Ok(()) };
+    let have = |name: &str| {
+        let of = service.tasks.iter().filter(|one| one.is_good() && one.deployment == member.deployment);
+        u32::try_from(of.filter(|one| one.provider.as_deref() == Some(name)).count()).unwrap_or(u32::MAX)
+    };
+    asked.capacity_provider = next_provider(&shares, &have).map(str::to_owned);
+    asked.container_instance = Some(member.instance.clone()).filter(|_| frozen.launch_type == LaunchType::Ec2);
+    if let Some(member) = record.service.member_mut(task) {
+        member.provider.clone_from(&asked.capacity_provider);
+    }
+    Ok(())
+}
+
 fn asked(record: &ServiceRecord, frozen: &RevisionRecord) -> Asked {
     let vpc = frozen.network.as_ref().and_then(|network| network.awsvpc_configuration.as_ref());
     Asked {

@@ -1,11 +1,11 @@
 //! CreateTaskSet, UpdateTaskSet, DeleteTaskSet, DescribeTaskSets, UpdateServicePrimaryTaskSet: what a service whose deployments
 //! somebody else controls is made of.
 
-use super::super::capacity_providers::check_tags;
-use super::super::{Engine, OpsError};
+use super::super::{Engine, OpsError, tags};
 use super::config::{check_network, invalid, refuse_value, unsupported};
 use super::create::launch_type;
 use super::record::{RevisionRecord, ServiceRecord, now};
+use crate::ecs::arn::ServiceArn;
 use crate::ecs::error::{EcsError, Exception};
 use crate::ecs::service::CreateServiceRequest;
 use crate::ecs::task::Failure;
@@ -23,7 +23,7 @@ const MOST: usize = 5;
 impl Engine {
     /// CreateTaskSet: ACTIVE, and with no task unless it is given a scale.
     pub fn create_task_set(&mut self, request: &CreateTaskSetRequest) -> Result<TaskSetResponse, OpsError> {
-        check_tags(request.tags.as_deref().unwrap_or_default())?;
+        tags::check(request.tags.as_deref().unwrap_or_default())?;
         let scale = percent(request.scale.as_ref())?.unwrap_or(0.0);
         for _ in 0..ATTEMPTS {
             let mut entry = self.outside(request.cluster.as_deref(), &request.service)?;
@@ -41,6 +41,8 @@ impl Engine {
             entry.value.task_sets.insert(id.clone(), request.clone());
             entry.value.launch_type = revision.launch_type; // where its tasks may be: that of the newest set
             let txn = Txn::default().put(records::revision(&entry.key, &id), &revision);
+            let arn = entry.value.arn.task_set(&id);
+            let txn = tags::put(txn, &arn, request.tags.as_deref().unwrap_or_default());
             if self.put_service(&entry, txn)? {
                 return Ok(TaskSetResponse { task_set: self.task_set_view(&entry.value, &set) });
             }
@@ -147,10 +149,18 @@ impl Engine {
                 }
             }
         }
-        if !request.include.iter().any(|what| what == "TAGS") {
-            answer.task_sets.iter_mut().for_each(|set| set.tags.clear());
+        let with_tags = request.include.iter().any(|what| what == "TAGS");
+        for set in &mut answer.task_sets {
+            set.tags = if with_tags { self.tags_of(&set.task_set_arn)? } else { Vec::new() };
         }
         Ok(answer)
+    }
+
+    /// Whether there is a task set of that ARN, for its tags.
+    pub(in crate::ops) fn is_task_set(&self, arn: &str) -> Result<bool, OpsError> {
+        let Some((service, tail)) = ServiceArn::split_task_set(arn) else { return Ok(false) };
+        let record = self.service_entry(&service)?;
+        Ok(record.is_some_and(|entry| place(&entry.value, &tail).is_some()))
     }
 
     /// A service that is made of task sets, and can be changed.

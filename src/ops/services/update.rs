@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::capacity::rules;
 use super::super::{Engine, OpsError};
-use super::config::{check_network, check_words, deployment, invalid, refuse_update};
+use super::config::{check_network, check_volumes, check_words, deployment, invalid, refuse_update};
 use super::create::{grace, launch_type};
 use super::outside;
 use super::record::{RevisionRecord, ServiceRecord, now};
@@ -142,6 +142,7 @@ impl Engine {
             None => in_use.clone().unwrap_or_default(),
         };
         let (definition, number) = self.runnable(&name, in_use.as_deref())?;
+        check_volumes(&definition, record.spec.volume_configurations.as_deref())?;
         if request.capacity_provider_strategy.is_some() {
             let given = record.spec.capacity_provider_strategy.as_deref();
             let spread = self.spread(&record.arn.cluster, None, given)?;
@@ -188,6 +189,7 @@ pub(super) fn merged(old: &CreateServiceRequest, request: &UpdateServiceRequest)
         health_check_grace_period_seconds: request
             .health_check_grace_period_seconds
             .or(old.health_check_grace_period_seconds),
+        volume_configurations: request.volume_configurations.or_else(|| old.volume_configurations.clone()),
         capacity_provider_strategy: request
             .capacity_provider_strategy
             .or_else(|| old.capacity_provider_strategy.clone()),
@@ -208,10 +210,12 @@ fn reasons(old: &CreateServiceRequest, request: &UpdateServiceRequest, definitio
     let new = |given: bool, same: bool| given && !same;
     let network = &request.network_configuration;
     let platform = &request.platform_version;
+    let volumes = &request.volume_configurations;
     let members = [
         (definition_changes, "taskDefinition"),
         (new(network.is_some(), *network == old.network_configuration), "networkConfiguration"),
         (new(platform.is_some(), *platform == old.platform_version), "platformVersion"),
+        (new(volumes.is_some(), *volumes == old.volume_configurations), "volumeConfigurations"),
         (request.force_new_deployment == Some(true), "forceNewDeployment"),
     ];
     members.into_iter().filter(|(is, _)| *is).map(|(_, name)| name.to_owned()).collect()

@@ -142,6 +142,7 @@ impl Engine {
         let key = records::revision(&Self::service_key(&record.arn), &one.id);
         let frozen = self.store.get::<RevisionRecord>(&key).ok().flatten();
         let strategy = frozen.as_ref().map(|frozen| frozen.value.strategy.clone()).unwrap_or_default();
+        let volumes = frozen.as_ref().map(|frozen| frozen.value.volumes.clone()).unwrap_or_default();
         let network = frozen.map_or_else(|| record.spec.network_configuration.clone(), |frozen| frozen.value.network);
         Deployment {
             id: format!("ecs-svc/{}", one.id),
@@ -158,6 +159,7 @@ impl Engine {
             platform_version,
             platform_family,
             network_configuration: network,
+            volume_configurations: volumes,
             rollout_state: match one.rollout {
                 RolloutState::InProgress => "IN_PROGRESS",
                 RolloutState::Completed => "COMPLETED",

@@ -4,6 +4,7 @@ mod bounds;
 mod clients;
 mod doors;
 mod life;
+mod neighbours;
 mod rust_sdk;
 
 use crate::support::definition;
