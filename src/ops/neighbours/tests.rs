@@ -129,8 +129,8 @@ fn a_tasks_interface_is_found_by_its_id_and_by_its_address() {
     assert_eq!(filter("association.public-ip", "*"), [ten]);
     assert_eq!(filter("group-id", "sg-1"), [ten, eleven]);
     assert_eq!(filter("group-id", "sg-2"), Vec::<String>::new());
-    let two = format!("Filter.1.Name=status&Filter.1.Value.1=in-use&Filter.2.Name=mac-address&Filter.2.Value.1=*:0b");
-    assert_eq!(chosen(&two), [eleven]);
+    let two = "Filter.1.Name=status&Filter.1.Value.1=in-use&Filter.2.Name=mac-address&Filter.2.Value.1=*:0b";
+    assert_eq!(chosen(two), [eleven]);
 }
 
 #[test]
