@@ -1,6 +1,8 @@
 //! The documents about a task and its containers, from the plan and the record. Pure. Times are RFC 3339 here, and members that
 //! have nothing to say are left out, as ECS's agent leaves them out.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::ecs::arn::Owner;
@@ -165,7 +167,7 @@ fn container_at(version: Version, plan: &TaskPlan, state: &TaskState, facts: &Fa
     all.put("Health", health(now));
     all.put("Volumes", volumes(plan, place));
     all.put("LogDriver", agent.log_driver);
-    all.put("LogOptions", json!(agent.log_options));
+    all.put("LogOptions", json!(log_options(plan, place, agent.log_options)));
     all.put("ContainerARN", owner.container(&plan.cluster, &plan.id, &container.arn_id).to_string());
     if version == Version::V4 {
         // Told of a container that may be restarted, even if it never was.
@@ -176,6 +178,16 @@ fn container_at(version: Version, plan: &TaskPlan, state: &TaskState, facts: &Fa
         all.put("Snapshotter", "overlayfs");
     }
     Value::Object(all.0)
+}
+
+/// The options as the driver has them: of awslogs the stream, not what its name begins with.
+fn log_options(plan: &TaskPlan, place: usize, mut options: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let log = &plan.containers[place].log;
+    if let Some(stream) = log.stream.as_ref().filter(|_| options.contains_key("awslogs-group")) {
+        options.remove("awslogs-stream-prefix");
+        options.insert("awslogs-stream".to_owned(), stream.stream.clone());
+    }
+    options
 }
 
 fn task_limits(plan: &TaskPlan) -> Value {
@@ -261,9 +273,9 @@ fn health(container: &Container) -> Value {
     let failed = container.health.last_failure.as_ref().filter(|_| container.health.status != HealthStatus::Healthy);
     health.put(
         "exitCode",
-        failed.and_then(|(_, checked)| match checked.end {
-            CheckEnd::Exited(code) => Some(code),
-            CheckEnd::TimedOut | CheckEnd::NotRun => Some(-1),
+        failed.map(|(_, checked)| match checked.end {
+            CheckEnd::Exited(code) => code,
+            CheckEnd::TimedOut | CheckEnd::NotRun => -1,
         }),
     );
     health.put("output", failed.map(|(_, checked)| checked.output.clone()));

@@ -95,7 +95,7 @@ fn sums(by: UsageBy, spans: Vec<Span>, prices: Option<&Prices>) -> Vec<UsageSum>
             UsageBy::Task => groups.entry(span.spent.task.clone()).or_default().push(span),
             UsageBy::Service => groups.entry(span.spent.group.clone()).or_default().push(span),
             UsageBy::Day => {
-                for (day, part) in days(span) {
+                for (day, part) in days(&span) {
                     groups.entry(day).or_default().push(part);
                 }
             }
@@ -105,7 +105,7 @@ fn sums(by: UsageBy, spans: Vec<Span>, prices: Option<&Prices>) -> Vec<UsageSum>
 }
 
 /// A span, cut where days end.
-fn days(span: Span) -> Vec<(String, Span)> {
+fn days(span: &Span) -> Vec<(String, Span)> {
     let mut parts = Vec::new();
     let mut from = span.from;
     while from < span.to {

@@ -10,15 +10,16 @@ use subtle::ConstantTimeEq;
 use super::connection::Request;
 use super::role::{Had, Role};
 use super::sample::{Links, Samples};
+use crate::ecs::task_definition;
 use crate::lifecycle::{LastStatus, TaskState, Timestamp};
 use crate::metadata::{
-    Clock, Facts, FaultAction, Metadata, Path, Storage, Version, container_document, parse, task_document,
+    Clock, Facts, FaultAction, Metadata, Path, Storage, Tag, Version, container_document, parse, task_document,
     task_with_tags,
 };
 use crate::net::FaultSockets;
 use crate::plan::TaskPlan;
 use crate::runtime::cgroup::Cgroups;
-use crate::store::records::Desired;
+use crate::store::records::{self, Desired};
 use crate::store::{Store, StoreError};
 use crate::sys::time;
 
@@ -179,8 +180,10 @@ impl Desk {
         let id = id.unwrap_or_default();
         let document = match what {
             Metadata::Task => task_document(version, &self.plan, &state, &facts),
-            // Tags are the control plane's; what a run knows of them is nothing.
-            Metadata::TaskWithTags => task_with_tags(version, &self.plan, &state, &facts, &[]),
+            Metadata::TaskWithTags => match self.tags() {
+                Ok(tags) => task_with_tags(version, &self.plan, &state, &facts, &tags),
+                Err(error) => return failed(&error.to_string()),
+            },
             Metadata::Container => match container_document(version, &self.plan, &state, &facts, id) {
                 Some(document) => document,
                 None => return unknown(version, id),
@@ -212,6 +215,14 @@ impl Desk {
         let key = self.plan.status_key();
         let found = self.store()?.get::<TaskState>(&key)?.map(|entry| entry.value);
         Ok(found.filter(|state| state.last_status != LastStatus::Stopped))
+    }
+
+    fn tags(&mut self) -> Result<Vec<Tag>, StoreError> {
+        let key = records::tags(&self.plan.arn().to_string());
+        let all = self.store()?.get::<Vec<task_definition::Tag>>(&key)?.map(|entry| entry.value).unwrap_or_default();
+        let tag =
+            |tag: task_definition::Tag| Tag { key: tag.key.unwrap_or_default(), value: tag.value.unwrap_or_default() };
+        Ok(all.into_iter().map(tag).collect())
     }
 
     fn facts(&mut self) -> Result<Facts, StoreError> {

@@ -1,5 +1,5 @@
-//! Published clients that nobody here wrote read what the endpoint says: OpenTelemetry's detector of ECS resources, and AWS's
-//! own metrics library.
+//! Published clients that nobody here wrote read what the endpoint says: OpenTelemetry's detector of ECS resources, and New
+//! Relic's agent.
 
 use std::path::PathBuf;
 
@@ -44,24 +44,17 @@ fn the_detector_of_opentelemetry_finds_the_task() {
     assert_eq!(found["aws.ecs.task.family"], "probe");
     assert_eq!(found["aws.log.group.names"], json!(["/ecs/web"]));
     assert_eq!(found["cloud.platform"], "aws_ecs");
+    let stream = found["aws.log.stream.names"][0].as_str().unwrap_or_default();
+    assert!(stream.starts_with("p/app/") && stream.ends_with(&task.id), "{found:#}");
 }
 
 #[test]
-fn the_metrics_library_of_aws_knows_that_it_is_on_ecs() {
+fn the_agent_of_new_relic_finds_the_container() {
     let root = Root::with_images(&["probe"]);
-    let (_task, inside) = logging(&root);
+    let (task, inside) = logging(&root);
     let found = script(
         &inside,
-        "import asyncio, json\nfrom aws_embedded_metrics.environment.ecs_environment import ECSEnvironment\n\
-         from aws_embedded_metrics.logger.metrics_context import MetricsContext\n\
-         async def main():\n    ecs = ECSEnvironment()\n    here = await ecs.probe()\n    context = MetricsContext.empty()\n\
-        \x20   ecs.configure_context(context)\n    return {'here': here, 'type': ecs.get_type(), 'name': ecs.get_name(), \
-         **context.properties}\n\
-         print(json.dumps(asyncio.run(main())))",
+        "import json\nfrom newrelic.common.utilization import ECSUtilization\nprint(json.dumps(ECSUtilization.detect()))",
     );
-    assert_eq!(found["here"], true, "{found:#}");
-    assert_eq!(found["type"], "AWS::ECS::Container");
-    assert!(found["containerId"].as_str().is_some_and(|id| !id.is_empty()), "{found:#}");
-    assert!(found["image"].as_str().is_some_and(|image| image.contains("probe")), "{found:#}");
-    assert!(found["taskDefinition"].is_string() || found["cluster"].is_string(), "{found:#}");
+    assert_eq!(found, json!({ "ecsDockerId": root.describe(&task)["containers"][0]["runtimeId"] }));
 }

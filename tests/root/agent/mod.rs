@@ -17,8 +17,9 @@ use crate::support::{container, task};
 /// A container that stays.
 fn staying(name: &str, more: Value) -> Value {
     let mut staying = container(name, &["trap", "TERM"], json!({ "stopTimeout": 2 }));
-    for (member, value) in more.as_object().expect("they are an object") {
-        staying[member] = value.clone();
+    let Value::Object(more) = more else { panic!("the members are an object: {more}") };
+    for (member, value) in more {
+        staying[member] = value;
     }
     staying
 }
