@@ -91,10 +91,10 @@ type Points = BTreeMap<usize, BTreeMap<String, Kind>>;
 fn discover(report: &mut Report) -> Points {
     let mut lane = Lane::new();
     let mut points = Points::new();
-    for scenario in 0..SCENARIOS.len() {
-        match lane.discover(scenario) {
-            Ok(found) => drop(points.insert(scenario, found)),
-            Err(why) => report.add_failure(SCENARIOS[scenario].name, "nothing at all", &why),
+    for (place, scenario) in SCENARIOS.iter().enumerate() {
+        match lane.discover(scenario.play) {
+            Ok(found) => drop(points.insert(place, found)),
+            Err(why) => report.add_failure(scenario.name, "nothing at all", &why),
         }
     }
     report.add_leaks(lane.end());

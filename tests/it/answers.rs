@@ -1,5 +1,6 @@
 //! What the actions answer on a root without tasks, held against the shapes of AWS's own model; and what they do there:
 //! container instances and their attributes, capacity providers, the young families.
+#![expect(clippy::needless_pass_by_value, reason = "a request that is written where it is sent needs no name")]
 
 use berth::ops::actions::{Caller, actions, call};
 use berth::ops::{Engine, Neighbour, neighbour};

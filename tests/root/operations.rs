@@ -112,7 +112,10 @@ fn run_task_answers_before_the_image_is_here_and_the_task_runs_once_it_is() {
     assert_eq!((&running["createdAt"], &running["startedBy"]), (&task["createdAt"], &json!("tests")));
     let (created, pulled) = (running["createdAt"].as_f64().unwrap(), running["pullStoppedAt"].as_f64().unwrap());
     assert!(pulled > created && running["startedAt"].as_f64().unwrap() >= pulled, "{running:#}");
-    assert_eq!(arns_of(&host.ecs("list-tasks", &json!({ "startedBy": "tests", "family": "probe" }))), [arn.clone()]);
+    assert_eq!(
+        arns_of(&host.ecs("list-tasks", &json!({ "startedBy": "tests", "family": "probe" }))),
+        std::slice::from_ref(&arn)
+    );
     host.stop(&arn);
 }
 
@@ -127,7 +130,7 @@ fn a_task_that_waits_for_its_image_is_stopped_at_once_and_holds_nothing_any_more
     host.register(&image, &["trap", "TERM"]);
     let arn = arns(&host.run(&json!({}))).remove(0);
     eventually(PATIENCE, "somebody fetches", || (bringers(&arn).len() == 1).then_some(()));
-    assert_eq!(arns_of(&host.ecs("list-tasks", &json!({}))), [arn.clone()]);
+    assert_eq!(arns_of(&host.ecs("list-tasks", &json!({}))), std::slice::from_ref(&arn));
     let stopped = host.ecs("stop-task", &json!({ "task": arn, "reason": "not any more" }))["task"].clone();
     assert_eq!((&stopped["lastStatus"], &stopped["desiredStatus"]), (&json!("STOPPED"), &json!("STOPPED")));
     assert_eq!((&stopped["stopCode"], &stopped["stoppedReason"]), (&json!("UserInitiated"), &json!("not any more")));
@@ -282,7 +285,7 @@ fn a_definition_is_read_back_as_it_was_registered_with_the_defaults_of_ecs_and_n
             host.ecs("describe-task-definition", &json!({ "taskDefinition": name }))["taskDefinition"].clone();
         assert_eq!(described, registered);
         let mut drift = Vec::new();
-        differences(&given, &described, String::new(), &mut drift);
+        differences(&given, &described, "", &mut drift);
         let unexpected: Vec<&String> = drift.iter().filter(|line| !is_default(line)).collect();
         assert!(unexpected.is_empty(), "{}: {unexpected:#?}", given["family"]);
     }
@@ -311,12 +314,12 @@ fn many_members() -> Value {
 }
 
 /// Where what is described is not what was given: `path = value` for what was added or is another, `path gone` else.
-fn differences(given: &Value, described: &Value, path: String, drift: &mut Vec<String>) {
+fn differences(given: &Value, described: &Value, path: &str, drift: &mut Vec<String>) {
     match (given, described) {
         (Value::Object(given), Value::Object(described)) => {
             for (name, value) in described {
                 match given.get(name) {
-                    Some(own) => differences(own, value, format!("{path}.{name}"), drift),
+                    Some(own) => differences(own, value, &format!("{path}.{name}"), drift),
                     None => drift.push(format!("{path}.{name} = {value}")),
                 }
             }
@@ -325,7 +328,7 @@ fn differences(given: &Value, described: &Value, path: String, drift: &mut Vec<S
             );
         }
         (Value::Array(given), Value::Array(described)) if given.len() == described.len() => {
-            given.iter().zip(described).for_each(|(one, two)| differences(one, two, format!("{path}[]"), drift));
+            given.iter().zip(described).for_each(|(one, two)| differences(one, two, &format!("{path}[]"), drift));
         }
         (given, described) if given == described => {}
         (_, described) => drift.push(format!("{path} = {described}")),

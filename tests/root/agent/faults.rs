@@ -138,7 +138,7 @@ fn the_same_faults_are_a_command() {
 #[test]
 fn a_spot_interruption_stops_a_task_with_its_own_code() {
     let root = Root::with_images(&["probe"]);
-    let (task, _inside) = one(&root, json!({}));
+    let (task, _inside) = one(&root, &json!({}));
     root.berth(["interrupt", &task.id]).ok();
     let record = root.until(&task, "STOPPED");
     assert_eq!(record["stopCode"], "SpotInterruption");
@@ -150,7 +150,7 @@ fn a_spot_interruption_stops_a_task_with_its_own_code() {
 fn protection_is_only_for_tasks_of_services_with_a_role() {
     let root = Root::with_images(&["probe"]);
     root.configure("[roles.app]\naccess-key-id = 'AK'\nsecret-access-key = 'hush'\n");
-    let (task, inside) = one(&root, json!({ "taskRoleArn": "arn:aws:iam::000000000000:role/app" }));
+    let (task, inside) = one(&root, &json!({ "taskRoleArn": "arn:aws:iam::000000000000:role/app" }));
     let url = |inside: &Inside| format!("{}/task-protection/v1/state", inside.variable("ECS_AGENT_URI"));
     let arn = root.describe(&task)["taskArn"].clone();
     let answer = inside.get(&url(&inside)).json();
@@ -165,6 +165,6 @@ fn protection_is_only_for_tasks_of_services_with_a_role() {
         refused(&inside, "PUT", r#"{"ProtectionEnabled": true, "X": 1}"#),
         (400, "InvalidParameterException".into())
     );
-    let (_bare, bare) = one(&root, json!({ "family": "bare" }));
+    let (_bare, bare) = one(&root, &json!({ "family": "bare" }));
     assert_eq!(refused(&bare, "GET", ""), (403, "AccessDeniedException".into()));
 }

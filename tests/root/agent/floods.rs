@@ -18,7 +18,7 @@ fn agent() -> SocketAddr {
 #[test]
 fn forty_requests_a_second_are_answered_and_sixty_at_once() {
     let root = Root::with_images(&["probe"]);
-    let (_task, inside) = one(&root, json!({}));
+    let (_task, inside) = one(&root, &json!({}));
     let url = v4(&inside, "");
     inside.get(&url);
     let statuses = inside.there(|| -> Vec<u16> {
@@ -35,8 +35,8 @@ fn forty_requests_a_second_are_answered_and_sixty_at_once() {
 #[test]
 fn a_flood_delays_neither_the_supervisor_nor_another_task() {
     let root = Root::with_images(&["probe"]);
-    let (flooding, inside) = one(&root, json!({}));
-    let (other, calm) = one(&root, json!({ "family": "calm" }));
+    let (flooding, inside) = one(&root, &json!({}));
+    let (other, calm) = one(&root, &json!({ "family": "calm" }));
     inside.get(&v4(&inside, ""));
     let half = inside.there(|| {
         let half = |text: &[u8]| {
@@ -77,7 +77,7 @@ fn a_flood_delays_neither_the_supervisor_nor_another_task() {
 #[test]
 fn an_answer_that_nobody_takes_and_a_request_that_does_not_end_are_given_up() {
     let root = Root::with_images(&["probe"]);
-    let (_task, inside) = one(&root, json!({}));
+    let (_task, inside) = one(&root, &json!({}));
     inside.get(&v4(&inside, ""));
     inside.there(|| {
         let mut stream = TcpStream::connect(agent()).unwrap();

@@ -266,7 +266,7 @@ fn a_container_may_listen_on_port_80_of_all_addresses() {
 #[test]
 fn the_endpoint_survives_the_death_of_its_process_and_of_the_loop() {
     let root = Root::with_images(&["probe"]);
-    let (task, inside) = one(&root, json!({}));
+    let (task, inside) = one(&root, &json!({}));
     assert_eq!(inside.get(&v4(&inside, "")).json()["Name"], "app");
     let process = root.group(&task, Some("berth.own"), "pids", "cgroup.procs");
     let process =

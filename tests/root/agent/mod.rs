@@ -25,7 +25,7 @@ fn staying(name: &str, more: Value) -> Value {
 }
 
 /// A task of one container, and that from inside.
-fn one(root: &Root, members: Value) -> (Task, Inside) {
+fn one(root: &Root, members: &Value) -> (Task, Inside) {
     let mut definition = task(&[staying("app", json!({}))]);
     for (name, value) in members.as_object().expect("they are an object") {
         definition[name] = value.clone();

@@ -39,7 +39,7 @@ print(json.dumps({'method': found.method, 'key': frozen.access_key, 'secret': fr
 fn boto3_gets_the_keys_that_the_configuration_has_for_the_role() {
     let root = Root::with_images(&["probe"]);
     root.configure(KEYS);
-    let (task, inside) = one(&root, json!({ "taskRoleArn": ROLE }));
+    let (task, inside) = one(&root, &json!({ "taskRoleArn": ROLE }));
     let found = script(&inside, WHO);
     assert_eq!(found, json!({ "method": "container-role", "key": "AKIDAPP", "secret": "hush", "token": "token" }));
     let path = inside.variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").to_owned();
