@@ -120,6 +120,11 @@ fn a_task_is_started_on_the_instance_that_is_named_and_counted_there() {
             .filter(|one| one["integerValue"] == 300)
             .cloned()
     });
+    // Its place is given back a moment before it counts as stopped.
+    host.until("it has stopped", |host| {
+        let answer = host.ok("DescribeTasks", &json!({ "tasks": [there[0]["taskArn"]] }));
+        (answer["tasks"][0]["lastStatus"] == "STOPPED").then_some(())
+    });
     host.ok("DeregisterContainerInstance", &json!({ "containerInstance": small }));
     host.fits();
 }
