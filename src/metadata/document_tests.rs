@@ -1,3 +1,5 @@
+//! What metadata looks like, in each version, and what of a plan it tells.
+
 use serde_json::json;
 
 use super::*;
