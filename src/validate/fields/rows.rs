@@ -156,7 +156,9 @@ mod tests {
         let rows = rows();
         let places: Vec<_> = rows.iter().map(|row| row.field.as_str()).collect();
         assert_eq!(places.iter().collect::<std::collections::HashSet<_>>().len(), places.len());
-        for (index, place) in places.iter().enumerate() {
+        // The options of log drivers are members of a map, listed by driver.
+        let members = places.iter().enumerate().filter(|(_, place)| !place.starts_with("logOptions."));
+        for (index, place) in members {
             let Some((around, _)) = place.rsplit_once('.') else { continue };
             let around = around.trim_end_matches("[]");
             assert!(places[..index].contains(&around), "{place}");

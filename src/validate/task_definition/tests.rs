@@ -85,7 +85,12 @@ fn a_task_is_refused_in_ecs_own_words() {
             "inferenceAccelerators",
             "Unsupported field 'inferenceAccelerators'",
         ),
-        ("placementConstraints", json!([{}]), "placementConstraints", "do not support constraints"),
+        (
+            "placementConstraints",
+            json!([{"type": "memberOf", "expression": "attribute:a exists"}]),
+            "placementConstraints",
+            "do not support constraints",
+        ),
         (
             "proxyConfiguration",
             json!({"containerName": "x"}),
