@@ -92,6 +92,10 @@ impl Parts {
             return failed(errno);
         }
         let Some(init) = &self.init else { return self.program.run(&self.report) };
+        // Before there is a child: whoever starts a container ends it with itself only as long as no program runs.
+        if let Err(errno) = prctl::set_pdeathsig(None) {
+            return failed(errno);
+        }
         // Blocked from here on, so that no signal comes between this program and the init that it becomes.
         match block_signals().and_then(|()| fork(|| self.run_child())) {
             Ok(child) => self.program.run_own(&self.report, init, &init_args(child)),

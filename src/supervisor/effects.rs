@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 
 use super::event_loop::Loop;
 use super::holder::Base;
-use super::recover::{Kin, LiveInit, exit_of, half_made, live_init};
+use super::recover::{Kin, LiveInit, begun_init, exit_of, half_made};
 use super::workers::{PATIENCE, Worker};
 use crate::lifecycle::{Action, CheckEnd, Checked, ContainerPhase, Event, Exit, OutOfMemory, TaskState};
 use crate::plan::TaskPlan;
@@ -147,7 +147,7 @@ impl Loop<'_> {
     /// word that will never come.
     fn not_begun(&mut self, container: usize, run: u32, reason: String) {
         let paths = self.base.plan.container_paths(container);
-        if let Some(init) = live_init(&paths, Some(run)) {
+        if let Some(init) = begun_init(&paths, run) {
             return self.begun(container, init.pid, self.task.containers[container].oom_kills);
         }
         if let Some(init) = half_made(&paths) {

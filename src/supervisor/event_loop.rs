@@ -128,13 +128,11 @@ impl<'a> Loop<'a> {
         exits_in: OwnedFd,
     ) -> io::Result<Self> {
         let mut this = Self::begin(base, task, exits, exits_in)?;
-        this.live = recover::recover(base, &mut this.task, network);
+        let found = recover::look(base, &this.task);
         // Read after the look: the holder tells of an end before it reaps. What looked alive may have been about to be reaped.
-        for reaped in told(&this.exits_in) {
-            let place = this.live.iter().position(|live| live.as_ref().is_some_and(|live| live.pid == reaped.pid));
-            place.into_iter().for_each(|place| this.live[place] = None);
-            this.exits.push(reaped);
-        }
+        let news = told(&this.exits_in);
+        this.live = recover::recover(&mut this.task, found, [&this.exits, &news], network);
+        this.exits.extend(news);
         if this.task.preparation == Preparation::UnderWay {
             this.ask(Request::Prepare);
         }

@@ -22,6 +22,7 @@ use crate::sys;
 use crate::sys::child::{self, Ended, Otherwise, Which};
 use crate::sys::failpoint::{pass, reach};
 use crate::sys::lock::{self, Lock};
+use crate::sys::pidfd;
 use crate::sys::shared::SharedWords;
 use crate::sys::spawn::Fork;
 
@@ -30,13 +31,28 @@ use crate::sys::spawn::Fork;
 pub(super) struct Reaped {
     pub(super) pid: i32,
     pub(super) code: i32,
+    /// Whether it had become another program by then: a container's first process that had not is a start that failed.
+    pub(super) had_executed: bool,
 }
 
-impl From<Ended> for Reaped {
-    fn from(ended: Ended) -> Self {
-        Self { pid: ended.pid.as_raw(), code: ended.exit.code() }
+impl Reaped {
+    /// Of a process that has ended, and is still a zombie.
+    fn of(ended: Ended) -> Self {
+        let had_executed = pidfd::stat(ended.pid).is_ok_and(|stat| stat.has_executed);
+        Self { pid: ended.pid.as_raw(), code: ended.exit.code(), had_executed }
+    }
+
+    fn to_words(self) -> [i32; 3] {
+        [self.pid, self.code, i32::from(self.had_executed)]
+    }
+
+    fn from_words([pid, code, had_executed]: [i32; 3]) -> Self {
+        Self { pid, code, had_executed: had_executed != 0 }
     }
 }
+
+/// The bytes of one on the pipe to the loop.
+const RECORD: usize = 3 * size_of::<i32>();
 
 /// The two FIFOs of a container, and a pipe in which a batch waits until it is on disk.
 #[derive(Debug)]
@@ -262,7 +278,7 @@ fn wait_for_end(event_loop: Pid, exits_out: &OwnedFd, exits: &mut Vec<Reaped>) -
     loop {
         match child::ended(Which::Any, Otherwise::Wait) {
             Ok(Some(ended)) => {
-                let reaped = Reaped::from(ended);
+                let reaped = Reaped::of(ended);
                 if ended.pid != event_loop {
                     pass("holder: an orphan has ended");
                     exits.push(reaped);
@@ -286,19 +302,16 @@ fn wait_for_end(event_loop: Pid, exits_out: &OwnedFd, exits: &mut Vec<Reaped>) -
 
 /// A loop that is gone or does not read finds the exit in the list that its successor inherits.
 fn tell(exits_out: &OwnedFd, reaped: Reaped) {
-    let mut record = [0; 8];
-    record[..4].copy_from_slice(&reaped.pid.to_ne_bytes());
-    record[4..].copy_from_slice(&reaped.code.to_ne_bytes());
-    let _ = nix::unistd::write(exits_out, &record);
+    let record = reaped.to_words().map(i32::to_ne_bytes);
+    let _ = nix::unistd::write(exits_out, record.as_flattened());
 }
 
 /// Reads the records that [`tell`] wrote.
 pub(super) fn told(exits_in: &OwnedFd) -> Vec<Reaped> {
     let mut all = Vec::new();
-    let mut record = [0; 8];
-    while let Ok(8) = nix::unistd::read(exits_in, &mut record) {
-        let [a, b, c, d, e, f, g, h] = record;
-        all.push(Reaped { pid: i32::from_ne_bytes([a, b, c, d]), code: i32::from_ne_bytes([e, f, g, h]) });
+    let mut record = [[0; 4]; 3];
+    while let Ok(RECORD) = nix::unistd::read(exits_in, record.as_flattened_mut()) {
+        all.push(Reaped::from_words(record.map(i32::from_ne_bytes)));
     }
     all
 }

@@ -12,6 +12,9 @@ use crate::sys::pidfd::{self, ExitInfo};
 use crate::sys::time;
 use crate::worker::protocol::InitFile;
 
+/// How long a process may take to stop, in milliseconds. One that waits for its start does so at once.
+const STANDSTILL: u64 = 1000;
+
 /// A container's first process that is certainly still the one that we started.
 #[derive(Debug)]
 pub(super) struct LiveInit {
@@ -32,7 +35,7 @@ pub(super) enum Kin {
 
 /// What is left of a container.
 #[derive(Debug)]
-enum Found {
+pub(super) enum Found {
     /// It never ran, or only half: it may be started (the worker removes remains first).
     Nothing,
     /// It runs, for the time that the number tells.
@@ -47,19 +50,34 @@ pub(super) fn record(base: &Base) -> Result<Option<TaskState>, StoreError> {
     Ok(stored.map(|entry| entry.value).filter(|task| task.last_status != LastStatus::Stopped))
 }
 
-/// Corrects the record by what is really there; the live containers by their places.
-pub(super) fn recover(base: &Base, task: &mut TaskState, network: Network) -> Vec<Option<LiveInit>> {
+/// What is there of each container.
+pub(super) fn look(base: &Base, task: &TaskState) -> Vec<Found> {
+    let is_over = |place: usize| {
+        task.last_status == LastStatus::Deprovisioning || task.containers[place].phase == ContainerPhase::Stopped
+    };
+    let found = |place| if is_over(place) { Found::Nothing } else { find(&base.plan.container_paths(place)) };
+    (0..task.containers.len()).map(found).collect()
+}
+
+/// Corrects the record by what is really there; the live containers by their places. `exits` are those of before this loop,
+/// and those that the holder has told of since, asked after the look.
+pub(super) fn recover(
+    task: &mut TaskState,
+    found: Vec<Found>,
+    exits: [&[Reaped]; 2],
+    network: Network,
+) -> Vec<Option<LiveInit>> {
     let mut live: Vec<Option<LiveInit>> = (0..task.containers.len()).map(|_| None).collect();
     if task.last_status == LastStatus::Deprovisioning {
         task.retry_at = Some(0);
         return live;
     }
     let now = Now { wall: Timestamp(time::wall_ns() / 1_000_000), boot: time::boot_ms() };
-    for (place, container) in task.containers.iter_mut().enumerate() {
+    for ((place, container), found) in task.containers.iter_mut().enumerate().zip(found) {
         if container.phase == ContainerPhase::Stopped {
             continue;
         }
-        match find(&base.plan.container_paths(place)) {
+        match found.corrected(exits) {
             Found::Live(init, run) if is_of_now(container, init.pid, run, now) => {
                 task.preparation = Preparation::Over;
                 live[place] = Some(init);
@@ -125,18 +143,65 @@ pub(super) fn exit_of(pid: Option<i32>, exits: &[Reaped]) -> Exit {
     seen.map_or(Exit::Unknown, |reaped| Exit::Code(reaped.code))
 }
 
-fn find(paths: &ContainerPaths) -> Found {
-    let Some(file) = init_file(paths) else { return Found::Nothing };
-    if !file.started {
-        return Found::Nothing;
+impl Found {
+    /// In the light of what the holder tells: one that looked alive was about to be reaped, and one that is gone had perhaps
+    /// not begun. Of whom nobody tells, it is taken that it had: a program that ran is never run again in its stead.
+    fn corrected(self, [before, news]: [&[Reaped]; 2]) -> Self {
+        let found = match self {
+            Self::Live(init, run) if news.iter().any(|reaped| reaped.pid == init.pid) => {
+                Self::Gone { pid: init.pid, run }
+            }
+            found => found,
+        };
+        let Self::Gone { pid, .. } = found else { return found };
+        let told = before.iter().chain(news).rev().find(|reaped| reaped.pid == pid);
+        if told.is_some_and(|reaped| !reaped.had_executed) { Self::Nothing } else { found }
     }
+}
+
+fn find(paths: &ContainerPaths) -> Found {
+    let Some(file) = init_file(paths).filter(|file| file.started) else { return Found::Nothing };
     match live_process(&file) {
-        Some(init) => Found::Live(init, file.run),
+        Some(init) if has_begun(&init) => Found::Live(init, file.run),
+        Some(_) => Found::Nothing,
         None => Found::Gone { pid: file.pid, run: file.run },
     }
 }
 
-/// The container's first process, if it has begun and is not yet reaped: that of one run, or of any.
+/// Whether the program of a container that was about to be let go has begun; afterwards it is certain: a process that has not
+/// become it by now is stopped, looked at once more, and killed.
+fn has_begun(init: &LiveInit) -> bool {
+    if runs_program(init) {
+        return true;
+    }
+    let _ = pidfd::send_signal(&init.pidfd, libc::SIGSTOP);
+    let deadline = time::boot_ms() + STANDSTILL;
+    while !stands(init) && time::boot_ms() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let begun = runs_program(init);
+    let _ = pidfd::send_signal(&init.pidfd, if begun { libc::SIGCONT } else { libc::SIGKILL });
+    begun
+}
+
+/// A process that has executed something since it was forked; or has a child, which only an init has: the program.
+fn runs_program(init: &LiveInit) -> bool {
+    let pid = init.pid;
+    let children = || std::fs::read(format!("/proc/{pid}/task/{pid}/children")).is_ok_and(|list| !list.is_empty());
+    pidfd::stat(Pid::from_raw(pid)).is_ok_and(|stat| stat.has_executed) || children()
+}
+
+/// Whether it does nothing more: it is stopped, a zombie, or gone.
+fn stands(init: &LiveInit) -> bool {
+    pidfd::stat(Pid::from_raw(init.pid)).map_or(true, |stat| matches!(stat.state, 'T' | 'Z' | 'X'))
+}
+
+/// The container's first process of a run, if its program has certainly begun and it is not yet reaped.
+pub(super) fn begun_init(paths: &ContainerPaths, run: u32) -> Option<LiveInit> {
+    live_init(paths, Some(run)).filter(has_begun)
+}
+
+/// The container's first process, if it has been let go and is not yet reaped: that of one run, or of any.
 pub(super) fn live_init(paths: &ContainerPaths, run: Option<u32>) -> Option<LiveInit> {
     let is_wanted = |file: &InitFile| file.started && run.is_none_or(|run| file.run == run);
     init_file(paths).filter(is_wanted).and_then(|file| live_process(&file))

@@ -121,13 +121,21 @@ pub fn has_exited(pidfd: impl AsFd) -> bool {
 /// What `/proc/PID/stat` says of a process (proc_pid_stat(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
+    /// Field 3, as its letter: `T` is stopped, `Z` a zombie.
+    pub state: char,
     /// Field 4.
     pub parent: Pid,
+    /// Field 9, without `PF_FORKNOEXEC` of `linux/sched.h`: it has executed a program since it was forked. A zombie still
+    /// knows.
+    pub has_executed: bool,
     /// Field 22: when it started, in clock ticks since boot.
     pub start_time: u64,
     /// Field 52: how it ended, as long as it is a zombie.
     pub exit: Exit,
 }
+
+/// `PF_FORKNOEXEC` of `linux/sched.h`.
+const FORKED_NOT_EXECUTED: u64 = 0x40;
 
 /// Reads `/proc/PID/stat`.
 pub fn stat(pid: Pid) -> io::Result<Stat> {
@@ -141,7 +149,9 @@ fn parse_stat(stat: &[u8]) -> Option<Stat> {
     let fields: Vec<&str> = std::str::from_utf8(&stat[name_end + 1..]).ok()?.split_ascii_whitespace().collect();
     let field = |number: usize| fields.get(number - 3);
     Some(Stat {
+        state: field(3)?.chars().next()?,
         parent: Pid::from_raw(field(4)?.parse().ok()?),
+        has_executed: field(9)?.parse::<u64>().ok()? & FORKED_NOT_EXECUTED == 0,
         start_time: field(22)?.parse().ok()?,
         exit: exit(field(52)?.parse().ok()?),
     })
@@ -166,7 +176,8 @@ mod tests {
     fn the_start_time_is_found_behind_a_hostile_name() {
         let fields: Vec<String> = (4..=52).map(|field| (field * 10).to_string()).collect();
         let stat = parse_stat(format!("7 (a) R 1 (b) S {} 1 2", fields.join(" ")).as_bytes()).unwrap();
-        assert_eq!((stat.parent, stat.start_time, stat.exit), (Pid::from_raw(40), 220, exit(520)));
+        assert_eq!((stat.state, stat.parent, stat.start_time), ('S', Pid::from_raw(40), 220));
+        assert_eq!((stat.has_executed, stat.exit), (true, exit(520)));
         assert_eq!(parse_stat(b"7 (a) S 1"), None);
     }
 
@@ -174,6 +185,23 @@ mod tests {
     fn a_process_has_a_start_time_and_the_machine_a_boot_id() {
         assert!(stat(Pid::this()).unwrap().start_time > 0);
         assert_eq!(boot_id().unwrap().len(), 36);
+    }
+
+    #[test]
+    fn who_has_executed_a_program_is_told_from_who_was_only_forked() {
+        let mut child = Command::new("/bin/sh").args(["-c", "read line"]).stdin(piped()).spawn().unwrap();
+        assert!(stat(pid(&child)).unwrap().has_executed);
+        drop(child.stdin.take());
+        while stat(pid(&child)).unwrap().state != 'Z' {
+            std::thread::yield_now();
+        }
+        assert!(stat(pid(&child)).unwrap().has_executed, "a zombie still knows");
+        child.wait().unwrap();
+        let forked = crate::sys::process::fork(|| crate::sys::process::wait_for_signal().map_or(1, |_| 0)).unwrap();
+        let was = stat(forked).unwrap();
+        nix::sys::signal::kill(forked, nix::sys::signal::Signal::SIGKILL).unwrap();
+        nix::sys::wait::waitpid(forked, None).unwrap();
+        assert!(!was.has_executed);
     }
 
     #[test]

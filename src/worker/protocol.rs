@@ -92,7 +92,8 @@ pub struct InitFile {
     pub start_time: u64,
     /// The boot that the time counts from (/proc/sys/kernel/random/boot_id).
     pub boot_id: String,
-    /// Whether it has been let run.
+    /// Whether its program may have begun: false until just before it is let go. Whether it has, the kernel knows
+    /// (`sys::pidfd::Stat::has_executed`).
     pub started: bool,
     /// The number of the container's run: 0 is the first.
     pub run: u32,

@@ -143,8 +143,8 @@ impl Worker {
         }
     }
 
-    /// The file is written before the program may run, and again when it does: whoever finds the first form knows that the
-    /// container never began.
+    /// The file is written when the process is there, and again before it is let go: whoever finds the first form knows that
+    /// the program never began. Nothing is left to be written afterwards, when it might run and nobody know.
     fn let_go(
         &self,
         place: usize,
@@ -165,11 +165,11 @@ impl Worker {
         reach("start: the first word is on disk")?;
         cap.map_or(Ok(()), CpuCap::set)?;
         reach("start: the cap is set")?;
-        created.start()?;
-        pass("start: the program runs");
         file.started = true;
         write_whole(&path, &file)?;
-        pass("start: the second word is on disk");
+        reach("start: the second word is on disk")?;
+        created.start()?;
+        pass("start: the program runs");
         Ok(())
     }
 }

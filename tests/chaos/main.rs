@@ -47,6 +47,23 @@ fn whatever_goes_wrong_at_a_step_the_world_is_as_it_should_be_afterwards() {
     assert_eq!(report.bad(), 0, "see the report above");
 }
 
+/// Both of a container's words on disk, the moment between the second and the start of the program, and the one after it.
+#[test]
+fn a_program_that_was_let_go_runs_once_whoever_dies_then() {
+    let mut lane = Lane::new();
+    let scenario = SCENARIOS.iter().position(|scenario| scenario.name == "run to the end").expect("it is there");
+    let words = (0..4).map(|skip| ("word: written", skip));
+    let moments = ["start: the second word is on disk", "start: the program runs"].map(|point| (point, 0));
+    for (point, skip) in words.chain(moments) {
+        for fault in [Fault::Kill, Fault::KillParent] {
+            let outcome = lane.run(&Experiment { scenario, point: point.to_owned(), fault, skip });
+            assert!(outcome.fired, "{point} ({skip} before) was not reached");
+            assert_eq!(outcome.bad, None, "{} at {point} ({skip} before)", fault.word());
+        }
+    }
+    assert_eq!(lane.end(), None);
+}
+
 #[test]
 fn what_is_left_behind_is_seen() {
     let mut lane = Lane::new();
