@@ -194,6 +194,9 @@ pub struct Run {
     /// Print the task and leave it running in the background
     #[arg(short, long)]
     pub detach: bool,
+    /// Say on standard error when each step of the launch was reached, in ms
+    #[arg(long)]
+    pub timing: bool,
     /// Who or what starts the task, as ECS reports it
     #[arg(long, value_name = "TEXT")]
     pub started_by: Option<String>,

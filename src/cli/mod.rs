@@ -34,6 +34,7 @@ mod stats;
 pub mod table;
 mod tasks;
 pub mod terminal;
+mod timing;
 mod top;
 mod usage;
 mod volumes;

@@ -106,6 +106,7 @@ pub use crate::plan::NetworkPlan;
 pub use crate::runtime::cgroup::{Pressure, Stall, Usage};
 pub use crate::secrets::{Access as KeyAccess, AccessKey, AccessKeyStore, NewAccessKey};
 pub use crate::secrets::{Kind as SecretKind, Name as SecretName, Summary as SecretSummary, TaskValues};
+pub use crate::sys::timing::{Mark, Timing};
 pub use crate::sys::tty;
 pub use crate::validate::fields::rows::{Row as FieldRow, rows as field_rows};
 pub use crate::validate::{

@@ -1,4 +1,5 @@
-//! Named points in the code at which a test can make something go wrong. Without the feature `failpoints` they are nothing.
+//! Named points in the code: what `timing` tells the times of, and at which a test can make something go wrong. Without the
+//! feature `failpoints` there is nothing but the time.
 //!
 //! With it, the variable BERTH_FAILPOINTS names a directory. Every point that is reached is written to `hits` there, and a
 //! point whose name stands in `armed` beside the name of a fault does what the fault says, once: whoever moves `armed` to
@@ -9,22 +10,19 @@ use std::io;
 /// A point at which the code can be told of an error. Whatever is armed happens here: death, or an error of the system.
 #[inline]
 pub fn reach(point: &str) -> io::Result<()> {
+    super::timing::mark(point);
     #[cfg(feature = "failpoints")]
     return armed::meet(point, 'e');
     #[cfg(not(feature = "failpoints"))]
-    {
-        let _ = point;
-        Ok(())
-    }
+    Ok(())
 }
 
 /// A point at which there is nobody to be told of an error: only death can happen here.
 #[inline]
 pub fn pass(point: &str) {
+    super::timing::mark(point);
     #[cfg(feature = "failpoints")]
     drop(armed::meet(point, 'k'));
-    #[cfg(not(feature = "failpoints"))]
-    let _ = point;
 }
 
 /// What a process of ours has to be started with, so that the points in it are armed too: our environment is empty else.

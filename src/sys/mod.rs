@@ -20,6 +20,7 @@ pub mod shared;
 pub mod spawn;
 pub mod terminal;
 pub mod time;
+pub mod timing;
 pub mod tree;
 pub mod tty;
 pub mod user_namespace;

@@ -65,12 +65,12 @@ pub fn spawn(program: BorrowedFd, args: &[&str], fds: &[BorrowedFd], death: OnPa
     }
 }
 
-/// The environment of a new process: none, but for tests of this program's own failures.
+/// The environment of a new process: none, but while a launch is timed, and for tests of this program's own failures.
 fn variables() -> Vec<CString> {
+    let timing = super::timing::environment();
     #[cfg(feature = "failpoints")]
-    return super::failpoint::environment().into_iter().collect();
-    #[cfg(not(feature = "failpoints"))]
-    Vec::new()
+    let timing = timing.into_iter().chain(super::failpoint::environment());
+    timing.into_iter().collect()
 }
 
 /// Children that were started to outlive this process, which may outlive them. Whose children a process has is a matter of

@@ -31,6 +31,12 @@ pub fn clock() -> std::io::Result<ClockState> {
     }
 }
 
+/// Nanoseconds of CLOCK_MONOTONIC: for the difference of two.
+pub fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC is always there");
+    u64::try_from(now.tv_sec() * 1_000_000_000 + now.tv_nsec()).expect("the time since boot is positive")
+}
+
 /// Milliseconds since boot, suspended time included (CLOCK_BOOTTIME).
 pub fn boot_ms() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("CLOCK_BOOTTIME is there since Linux 2.6.39");

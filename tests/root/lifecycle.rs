@@ -27,6 +27,30 @@ fn every_exit_code_is_handed_on_and_recorded() {
     assert_eq!(codes, [0, 1, 42, 143, 255].map(Value::from));
 }
 
+#[test]
+fn the_steps_of_a_launch_are_told_in_the_order_of_their_times() {
+    let root = Root::with_images(&["probe"]);
+    let file = root.file(&definition(&[("web", &["exit", "4"])]));
+    let mut command = root.command(["run", "--timing", file.to_str().unwrap()]);
+    let ours = tempfile::tempdir().unwrap();
+    let output = command.env("TMPDIR", ours.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "its own exit code");
+    let text = String::from_utf8(output.stderr).unwrap();
+    let steps = [
+        "run: the task is committed",
+        "launch: it may go",
+        "prepare: done",
+        "start: the program runs",
+        "clean-up: done",
+    ];
+    let times = steps.map(|step| {
+        let row = text.lines().find(|line| line.ends_with(step)).unwrap_or_else(|| panic!("no {step} in\n{text}"));
+        row.split_whitespace().next().unwrap().parse::<f64>().unwrap()
+    });
+    assert!(times.is_sorted(), "{times:?}");
+    assert_eq!(std::fs::read_dir(ours.path()).unwrap().count(), 0, "nothing is left of it");
+}
+
 /// The lines of all containers in the order of their times: (container, text).
 fn history(root: &Root, task: &Task) -> Vec<(String, String)> {
     let text = root.berth(["--format", "json", "logs", &task.id]).ok();
