@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build fixtures demo demo-image test chaos attack smoke-guest test-guest test-package lint bench bench-launch bench-pull bench-services bench-api fuzz-api documents deb install clean help
+.PHONY: build fixtures demo demo-image test chaos goals attack smoke-guest test-guest test-package lint bench bench-launch bench-pull bench-services bench-api fuzz fuzz-api audit documents deb install clean help
 
 PREFIX ?= /usr/local
 UNITDIR ?= /etc/systemd/system
@@ -59,6 +59,15 @@ chaos: fixtures ## something goes wrong at every step, TIME= seconds (300), SEED
 	$(call packages,gcc libc6-dev pkg-config libseccomp-dev e2fsprogs)
 	CHAOS_SECONDS=$(or $(TIME),300) CHAOS_SEED=$(or $(SEED),1) cargo test --quiet --locked --features failpoints --test chaos
 
+# name=how often when it is meant seriously; a smaller machine takes GOALS=10, a tenth of all of them
+goals: build fixtures ## kills, stops, cycles, changed downloads, damages to the store, and their times; GOALS= in percent (100); needs root
+	$(call root)
+	@part() { echo $$(( $$1 * $(or $(GOALS),100) / 100 )); }; \
+	REQUIRE_ROOT=1 BERTH_BIN="$(CURDIR)/target/release/berth" CYCLES=$$(part 10000) DAMAGES=$$(part 1000) \
+	GOAL_LOOP_KILLS=$$(part 1000) GOAL_PAIR_KILLS=$$(part 200) GOAL_STOPS=$$(part 200) GOAL_DOWNLOADS=$$(part 10000) \
+	GOAL_CRASHERS=$$(part 1000) GOAL_CRASH_SECONDS=60 \
+	cargo test --quiet --locked --test root -- --test-threads=1 goals:: cycles:: damage::
+
 attack: build fixtures ## what is tried against the host from inside a container, each beside its control; needs root
 	$(call root)
 	REQUIRE_ROOT=1 BERTH_BIN="$(CURDIR)/target/release/berth" cargo test --quiet --locked --test root -- attacks:: floor:: hostile:: first_process::
@@ -106,6 +115,13 @@ bench-api: build ## what the endpoint adds to an operation, and how many request
 	$(call packages,iproute2)
 	@rootfs-fixtures/make probe
 	cargo run --quiet --release --locked --package bench --bin api
+
+fuzz: fuzz-api ## the same, and a million mutated definitions, documents of images, requests of tasks, answers of the kernel; FUZZ_INPUTS=
+	FUZZ_INPUTS=$${FUZZ_INPUTS:-1000000} cargo test --release --locked --lib --test it no_mutated
+
+audit: ## crates with known defects, by the database of rustsec.org; needs the network
+	@cargo audit --version >/dev/null 2>&1 || { echo "installing cargo-audit by cargo"; cargo install --quiet --locked cargo-audit; }
+	cargo audit
 
 fuzz-api: ## a million malformed requests, and 100,000 good and forged signatures; FUZZ_SEED= for other ones
 	$(call packages,python3-venv)

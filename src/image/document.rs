@@ -217,6 +217,27 @@ mod tests {
     const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
     #[test]
+    fn no_mutated_manifest_index_or_configuration_does_harm() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let one = format!(r#""digest":"{digest}","size":7"#);
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","config":{{"mediaType":"application/vnd.oci.image.config.v1+json",{one}}},
+            "layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip",{one}}}],"annotations":{{"a":"b"}}}}"#
+        );
+        let platform = r#""platform":{"architecture":"amd64","os":"linux","variant":"v1"}"#;
+        let index = format!(r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"{MANIFEST}",{one},{platform}}}]}}"#);
+        crate::sys::mutate::fuzz(&[manifest.into_bytes(), index.into_bytes()], |bytes| {
+            Document::read("x", bytes, None).is_ok()
+        });
+        let config = format!(
+            r#"{{"architecture":"amd64","os":"linux","config":{{"Env":["PATH=/bin"],"Cmd":["/a"],"User":"1000:50",
+            "ExposedPorts":{{"80/tcp":{{}}}},"Volumes":{{"/v":{{}}}},"Labels":{{"a":"b"}},"StopSignal":"SIGQUIT"}},
+            "rootfs":{{"type":"layers","diff_ids":["{digest}"]}},"history":[{{"created_by":"x"}}]}}"#
+        );
+        crate::sys::mutate::fuzz(&[config.into_bytes()], |bytes| Configuration::parse(bytes).is_ok());
+    }
+
+    #[test]
     fn a_document_is_what_it_holds_and_nothing_else_may_be_said_of_it() {
         let index = br#"{"schemaVersion":2,"manifests":[]}"#;
         assert!(matches!(Document::read("x", index, None), Ok(Document::Index(_))));

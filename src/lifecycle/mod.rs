@@ -21,7 +21,7 @@ mod step;
 pub use health::{CheckEnd, Checked, Health, HealthRule, LONGEST_OUTPUT, Probe};
 pub use order::Dependency;
 pub use state::{
-    Began, Container, ContainerPhase, Exit, LastStatus, Now, OutOfMemory, Preparation, Stop, StopCode, TaskState,
-    Times, Timestamp,
+    Began, Container, ContainerPhase, Exit, LastStatus, Now, OutOfMemory, Preparation, Starter, Stop, StopCode,
+    TaskState, Times, Timestamp,
 };
 pub use step::{Action, Event, deadline, step};

@@ -245,6 +245,15 @@ pub struct Times {
     pub stopped_at: Option<Timestamp>,
 }
 
+/// The process that is about to give a task its supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Starter {
+    /// Its number.
+    pub pid: i32,
+    /// When it began, in clock ticks since boot.
+    pub start_time: u64,
+}
+
 /// All that is known of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskState {
@@ -262,6 +271,9 @@ pub struct TaskState {
     pub retry_at: Option<u64>,
     /// How often the record has changed.
     pub version: u64,
+    /// Who starts it; in the first record only, which is not the supervisor's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starter: Option<Starter>,
 }
 
 /// ECS's longest reason, in characters.
@@ -293,6 +305,7 @@ impl TaskState {
             },
             retry_at: None,
             version: 1,
+            starter: None,
         }
     }
 

@@ -9,8 +9,9 @@ use super::state::{
 
 /// SIGKILL, the same number on every architecture.
 const SIGKILL: i32 = 9;
-/// How long a failed removal rests before it is tried again, in milliseconds.
-const RETRY: u64 = 1000;
+/// How long a failed removal rests before it is tried again, at first and at last, in milliseconds.
+const SHORTEST_REST: u64 = 20;
+const LONGEST_REST: u64 = 1000;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +110,7 @@ pub fn step(task: &mut TaskState, event: Event, now: Now) -> Vec<Action> {
             grace.into_iter().for_each(|grace| hurry(task, grace, now));
         }
         Event::CleanedUp => finish(task, now.wall, &mut actions),
-        Event::CleanUpFailed => task.retry_at = Some(now.boot + RETRY),
+        Event::CleanUpFailed => task.retry_at = Some(now.boot + rest(task, now.wall)),
         Event::Tick => {}
     }
     settle(task, now, &mut actions);
@@ -176,7 +177,7 @@ fn exited(task: &mut TaskState, container: usize, exit: Exit, out_of_memory: Opt
     gone.out_of_memory = out_of_memory;
     gone.reason = match exit {
         _ if out_of_memory.is_some() => Some("OutOfMemoryError: Container killed due to memory usage".to_owned()),
-        Exit::Code(_) => None,
+        Exit::Code(_) => gone.reason.take(), // what its last output came to
         Exit::Unknown => Some("ContainerRuntimeError: the exit code was lost with the task's supervisor".to_owned()),
     };
     if !stops && gone.restarts_after(exit, now) {
@@ -218,6 +219,12 @@ fn hurry(task: &mut TaskState, grace: u64, now: Now) {
             *at = (*at).min(now.boot + grace);
         }
     }
+}
+
+/// How long a removal that failed rests: half the time for which the task has been removed already.
+fn rest(task: &TaskState, now: Timestamp) -> u64 {
+    let since = task.times.execution_stopped_at.map_or(0, |at| now.0.saturating_sub(at.0));
+    (since.max(0).unsigned_abs() / 2).clamp(SHORTEST_REST, LONGEST_REST)
 }
 
 fn finish(task: &mut TaskState, now: Timestamp, actions: &mut Vec<Action>) {

@@ -190,7 +190,7 @@ fn a_failed_removal_is_tried_again() {
     let mut task = pair();
     step(&mut task, Event::PrepareFailed { reason: String::new() }, at(0));
     assert_eq!(step(&mut task, Event::CleanUpFailed, at(1)), []);
-    assert_eq!(deadline(&task), Some(2000));
+    assert_eq!(deadline(&task), Some(1500), "half the time that it has taken already");
     assert_eq!(step(&mut task, Event::Tick, at(2)), [Action::CleanUp]);
 }
 

@@ -315,6 +315,25 @@ mod tests {
     }
 
     #[test]
+    fn no_mutated_answer_of_the_kernel_does_harm() {
+        let text = [&(-libc::EEXIST).to_ne_bytes()[..], &[0; 16], &[9, 0, 1, 0], b"text\0\0\0\0"].concat();
+        let refused = message(NLMSG_ERROR, NLM_F_CAPPED, 2, &text);
+        let link = message(16, 0, 1, &[&[0; 16][..], &[8, 0, 3, 0], b"eth0", &[8, 0, 4, 0, 1, 2, 3, 4]].concat());
+        let done = message(NLMSG_DONE, 0, 1, &[0; 4]);
+        let good = [link.clone(), refused.clone(), [link.clone(), link, done, refused].concat()];
+        crate::sys::mutate::fuzz(&good, |packet| {
+            let mut answers = unanswered(2);
+            let mut dump = Dump { sequence: 1, payloads: Vec::new(), torn: false };
+            let read = collect(packet, 1, &mut answers).is_ok();
+            let listed = dump.is_complete_with(packet).is_ok();
+            let payloads = dump.payloads.iter().chain(answers.iter().flat_map(|answer| &answer.payloads));
+            let found =
+                payloads.flat_map(|payload| attributes(payload, 16)).filter(|(_, value)| u32_at(value, 0).is_some());
+            read && listed && found.count() < packet.len().max(1)
+        });
+    }
+
+    #[test]
     fn a_message_that_is_cut_off_is_an_error() {
         let whole = message(NLMSG_ERROR, 0, 0, &0i32.to_ne_bytes());
         for length in 1..whole.len() {

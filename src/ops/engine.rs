@@ -49,7 +49,9 @@ impl Engine {
         let config_seen = seen(&config_file);
         let config = Config::read(&config_file)?;
         let store = Store::open(&layout.store())?;
-        Ok(Self { layout, config, config_file, config_seen, store, index: RefCell::default() })
+        let mut engine = Self { layout, config, config_file, config_seen, store, index: RefCell::default() };
+        engine.rebuild()?;
+        Ok(engine)
     }
 
     /// The same root once more, for another thread.
@@ -62,6 +64,7 @@ impl Engine {
     /// Reads the configuration again if its file is another one now: for those that live long. One that is wrong is not taken;
     /// whoever gives the next command is told.
     pub fn refresh(&mut self) {
+        self.reopen();
         let now = seen(&self.config_file);
         if now == self.config_seen {
             return;
@@ -69,6 +72,19 @@ impl Engine {
         self.config_seen = now;
         if let Ok(config) = Config::read(&self.config_file) {
             self.config = config;
+        }
+    }
+
+    /// Opens the store that is there now, if it is another file than the one that is open: what was written to that would be
+    /// lost. Where it cannot be opened, whoever asks is told by the next command.
+    pub(super) fn reopen(&mut self) {
+        if self.store.is_the_one_at_its_path() {
+            return;
+        }
+        if let Ok(store) = Store::open(&self.layout.store()) {
+            self.store = store;
+            self.index = RefCell::default();
+            let _ = self.rebuild();
         }
     }
 

@@ -47,6 +47,7 @@ impl Engine {
         let changes = Watch::new(logs)?;
         let shown = |source| OpsError::Output { source };
         loop {
+            self.reopen();
             // The task is watched before its record is read, and the logs are read after: nothing falls in between.
             let mut task = watch(&plan.paths.control()).ok();
             let record = self.task(plan)?;

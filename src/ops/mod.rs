@@ -40,6 +40,7 @@ mod platform;
 mod protection;
 mod provide;
 mod pull;
+mod rebuild;
 mod registries;
 mod resume;
 mod roles;

@@ -17,7 +17,7 @@ use crate::ecs::task_definition::{Tag, TaskDefinitionStatus};
 use crate::ecs::volume::TaskVolumeConfiguration;
 use crate::ecs::{LaunchType, TaskDefinition, TaskOverride};
 use crate::image::Digest;
-use crate::lifecycle::{TaskState, Timestamp};
+use crate::lifecycle::{Starter, TaskState, Timestamp};
 use crate::plan::connect::Connection;
 use crate::plan::gpus::{self, Gpu};
 use crate::plan::make::{Names, Place, plan, plan_unstarted};
@@ -29,7 +29,7 @@ use crate::store::records::{self, GPUS, Lease, Room};
 use crate::store::{Commit, Txn};
 use crate::supervisor::launch::{Beginning, LaunchError, Waiting, begin, launch};
 use crate::sys::failpoint::pass;
-use crate::sys::time;
+use crate::sys::{pidfd, time};
 use crate::validate::{ValidTaskDefinition, overridden};
 
 /// How often a plan is made anew because somebody else was quicker.
@@ -357,8 +357,12 @@ pub(super) fn leases(txn: Txn, definition: &ValidTaskDefinition, plan: &TaskPlan
     plan.leases.iter().fold(txn, |txn, key| txn.require_absent(key).put(key, &lease))
 }
 
+/// The first state of a task, which this process is about to give a supervisor.
 pub(super) fn state(plan: &TaskPlan) -> TaskState {
-    TaskState::new(&plan.containers, Timestamp(plan.created_at), Timestamp(plan.pulled_at))
+    let own = nix::unistd::Pid::this();
+    let starter = pidfd::stat(own).ok().map(|stat| Starter { pid: own.as_raw(), start_time: stat.start_time });
+    let state = TaskState::new(&plan.containers, Timestamp(plan.created_at), Timestamp(plan.pulled_at));
+    TaskState { starter, ..state }
 }
 
 pub(super) fn names(definition: &ValidTaskDefinition, options: &RunOptions, images: &TaskImages) -> Names {

@@ -1,24 +1,25 @@
 //! Tasks as records: reading them, asking them to stop, waiting for them, finishing what a dead supervisor left, removing them.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
+use nix::unistd::Pid;
 use serde::Serialize;
 
 use super::engine::DEFAULT_CLUSTER;
 use super::{Engine, OpsError, waiting};
 use crate::ecs::Task;
 use crate::ecs::task::Failure;
-use crate::lifecycle::{LastStatus, StopCode, TaskState};
+use crate::lifecycle::{LastStatus, Starter, StopCode, TaskState};
 use crate::plan::{TaskPaths, TaskPlan};
 use crate::store::records::{self, Desired, TASKS};
 use crate::store::{Commit, Txn};
 use crate::supervisor::launch::{Beginning, LaunchError, launch};
 use crate::supervisor::{Watch, poke, watch};
-use crate::sys::lock;
+use crate::sys::{lock, pidfd};
 
 /// How long a committed task may be without a supervisor before others give it one, in milliseconds.
 const START_MS: i64 = 2000;
@@ -76,7 +77,11 @@ impl Engine {
         if self.tend(&all)? {
             all = self.records(TASKS)?;
         }
-        self.sweep(&directories, &all)?;
+        let lost = self.sweep(&directories, &all)?;
+        if !lost.is_empty() {
+            self.take_up(&lost)?;
+            all = self.records(TASKS)?;
+        }
         if all.iter().any(|record| record.plan.service.is_some() && record.state.last_status != LastStatus::Stopped) {
             self.keep_scheduled()?;
         }
@@ -145,7 +150,7 @@ impl Engine {
                 }
                 continue;
             }
-            if is_being_started(record) {
+            if is_being_started(&record.state, record.plan.pulled_at) {
                 continue;
             }
             if has_supervisor(&plan.paths)? {
@@ -177,7 +182,7 @@ impl Engine {
     }
 
     /// The tasks that have a directory for locks and sockets, by their ids.
-    fn directories(&self) -> Result<Vec<String>, OpsError> {
+    pub(super) fn directories(&self) -> Result<Vec<String>, OpsError> {
         let path = self.layout.tasks_run();
         match fs::read_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -186,20 +191,26 @@ impl Engine {
         }
     }
 
-    /// Removes the directories of tasks that are over and whose supervisor died just before it would have done so.
-    fn sweep(&self, directories: &[String], all: &[TaskRecord]) -> Result<(), OpsError> {
-        let open: HashSet<&str> = all
-            .iter()
-            .filter(|record| record.state.last_status != LastStatus::Stopped)
-            .map(|record| record.plan.id.as_str())
-            .collect();
-        for id in directories.iter().filter(|id| !open.contains(id.as_str())) {
+    /// Removes the directories of tasks that are over and whose supervisor died just before it would have done so. Those that
+    /// the store does not know and that are not over, for it is another one than it was.
+    fn sweep(&self, directories: &[String], all: &[TaskRecord]) -> Result<Vec<String>, OpsError> {
+        let known: HashMap<&str, LastStatus> =
+            all.iter().map(|record| (record.plan.id.as_str(), record.state.last_status)).collect();
+        let mut lost = Vec::new();
+        for id in directories {
             let paths = self.layout.task(id);
-            if !has_supervisor(&paths)? {
+            let is_over = match known.get(id.as_str()) {
+                Some(status) => *status == LastStatus::Stopped,
+                None => !paths.plan_file().exists(),
+            };
+            if is_over && !has_supervisor(&paths)? {
                 gone("remove", &paths.run, fs::remove_dir_all(&paths.run))?;
             }
+            if !is_over && !known.contains_key(id.as_str()) {
+                lost.push(id.clone());
+            }
         }
-        Ok(())
+        Ok(lost)
     }
 
     /// Asks a task to stop and returns at once; asking again changes nothing.
@@ -241,6 +252,7 @@ impl Engine {
         interrupt: Option<BorrowedFd>,
     ) -> Result<Waited, OpsError> {
         loop {
+            self.reopen();
             let record = self.task(plan)?;
             if record.state.last_status >= status {
                 return Ok(Waited::Reached);
@@ -264,6 +276,9 @@ impl Engine {
         if record.state.last_status != LastStatus::Stopped {
             return Err(OpsError::NotStopped(plan.id.clone()));
         }
+        // Without it nobody takes the task for one whose record was lost.
+        let plan_file = plan.paths.plan_file();
+        gone("remove", &plan_file, fs::remove_file(&plan_file))?;
         gone("remove", &plan.paths.state, fs::remove_dir_all(&plan.paths.state))?;
         crate::sys::failpoint::pass("remove: the files are gone");
         let keys = [plan.plan_key(), plan.desired_key(), plan.status_key(), records::protection(&plan.id)];
@@ -294,14 +309,15 @@ fn follow(task: &mut Watch, status: LastStatus, interrupt: Option<BorrowedFd>) -
     }
 }
 
-/// Whether a task has been committed so lately that whoever did it is about to hand it to its supervisor.
-fn is_being_started(record: &TaskRecord) -> bool {
-    let age = crate::sys::time::wall_ns() / 1_000_000 - record.plan.pulled_at;
-    record.state.version == 1 && (0..START_MS).contains(&age)
+/// Whether a task has been committed so lately that whoever did it is about to hand it to its supervisor, and lives.
+fn is_being_started(state: &TaskState, pulled_at: i64) -> bool {
+    let age = crate::sys::time::wall_ns() / 1_000_000 - pulled_at;
+    let lives = |starter: Starter| pidfd::is_alive(Pid::from_raw(starter.pid), starter.start_time);
+    state.version == 1 && (0..START_MS).contains(&age) && state.starter.is_none_or(lives)
 }
 
 /// Whether holder or loop of a task live: whether its lock is held.
-fn has_supervisor(paths: &TaskPaths) -> Result<bool, OpsError> {
+pub(super) fn has_supervisor(paths: &TaskPaths) -> Result<bool, OpsError> {
     let path = paths.lock();
     lock::is_held(&path).map_err(|source| OpsError::File { verb: "look at the lock", path, source })
 }
@@ -313,5 +329,23 @@ fn gone(verb: &'static str, path: &Path, result: io::Result<()>) -> Result<(), O
             Err(OpsError::File { verb, path: path.to_owned(), source })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::Timestamp;
+
+    #[test]
+    fn a_task_is_being_started_as_long_as_the_one_who_does_it_lives() {
+        let now = crate::sys::time::wall_ns() / 1_000_000;
+        let own = Pid::this();
+        let starter = Starter { pid: own.as_raw(), start_time: pidfd::stat(own).unwrap().start_time };
+        let state = |starter| TaskState { starter, ..TaskState::new(&[], Timestamp(now), Timestamp(now)) };
+        assert!(is_being_started(&state(Some(starter)), now));
+        assert!(!is_being_started(&state(Some(starter)), now - START_MS), "it takes too long");
+        let gone = Starter { start_time: starter.start_time + 1, ..starter };
+        assert!(!is_being_started(&state(Some(gone)), now), "the number is another process's by now");
     }
 }

@@ -169,6 +169,11 @@ impl TaskPaths {
         self.run.join("lock")
     }
 
+    /// The plan, as long as the task is not over: the store has it too.
+    pub fn plan_file(&self) -> PathBuf {
+        self.run.join("plan.json")
+    }
+
     /// The supervisor's control socket.
     pub fn control(&self) -> PathBuf {
         self.run.join("control.sock")

@@ -7,6 +7,7 @@
 //! (`synchronous=NORMAL`): a power cut may take the last commits, never the file's consistency; what they described,
 //! running tasks, is gone with the power as well.
 
+mod error;
 pub mod records;
 
 use std::path::{Path, PathBuf};
@@ -17,57 +18,13 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use error::StoreError;
+use error::{failed, is_damage};
+
 /// The layout of the file and of its records; another one is refused, not guessed at.
 const FORMAT: i32 = 3;
 /// How long a writer waits for another one.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Why the store could not answer.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The directory or the file cannot be opened.
-    #[error("open the store {path}")]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// SQLite's answer.
-        source: rusqlite::Error,
-    },
-    /// The directory cannot be made.
-    #[error("make the directory {path}")]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-    },
-    /// The file was written by another berth.
-    #[error(
-        "the store {path} has format {found}, this berth knows format {FORMAT}: use the berth that wrote it, or move it away"
-    )]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        found: i32,
-    },
-    /// A read or a write failed.
-    #[error("{verb} in the store")]
-    Access {
-        /// What was tried.
-        verb: &'static str,
-        /// SQLite's answer: among others a full disk.
-        source: rusqlite::Error,
-    },
-    /// A record is not what its key says.
-    #[error("the record {key} in the store cannot be read")]
-    Record {
-        /// Its key.
-        key: String,
-        /// The parser's answer.
-        source: serde_json::Error,
-    },
-}
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +41,7 @@ pub struct Entry<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Precondition {
     Absent(String),
+    Present(String),
     Unchanged { key: String, revision: i64 },
 }
 
@@ -104,6 +62,12 @@ impl Txn {
     /// Requires that no record has this key.
     pub fn require_absent(mut self, key: impl Into<String>) -> Self {
         self.preconditions.push(Precondition::Absent(key.into()));
+        self
+    }
+
+    /// Requires that there is a record of this key.
+    pub fn require_present(mut self, key: impl Into<String>) -> Self {
+        self.preconditions.push(Precondition::Present(key.into()));
         self
     }
 
@@ -148,12 +112,18 @@ pub enum Commit {
 #[derive(Debug)]
 pub struct Store {
     db: Connection,
+    path: PathBuf,
+    /// Device and inode of the file.
+    file: Option<(u64, u64)>,
 }
 
 impl Store {
     /// Opens the store, making the file and its directory (0700) when absent.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let fail = |source| StoreError::Open { path: path.to_owned(), source };
+        let fail = |source| match is_damage(&source) {
+            true => StoreError::Damaged { path: path.to_owned(), source },
+            false => StoreError::Open { path: path.to_owned(), source },
+        };
         let db = match Connection::open_with_flags(path, flags()) {
             Ok(db) => db,
             Err(_) => {
@@ -171,16 +141,28 @@ impl Store {
             _ => return Err(StoreError::Format { path: path.to_owned(), found }),
         }
         db.pragma_update(None, "synchronous", "NORMAL").map_err(fail)?;
-        Ok(Self { db })
+        Ok(Self { db, path: path.to_owned(), file: identity(path) })
+    }
+
+    /// Whether the file that is open is still the one that its path names.
+    pub fn is_the_one_at_its_path(&self) -> bool {
+        self.file == identity(&self.path)
     }
 
     /// One record.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<Entry<T>>, StoreError> {
-        let fail = |source| StoreError::Access { verb: "read a record", source };
+        let fail = |source| failed(&self.path, "read a record", source);
         let query = "SELECT key, revision, value FROM record WHERE key = ?1";
         let mut statement = self.db.prepare_cached(query).map_err(fail)?;
         let row = statement.query_row([key], raw).optional().map_err(fail)?;
         row.map(Entry::parse).transpose()
+    }
+
+    /// The revision that last changed a record, if there is one of this key.
+    pub fn revision_of(&self, key: &str) -> Result<Option<i64>, StoreError> {
+        let fail = |source| failed(&self.path, "read a revision", source);
+        let mut statement = self.db.prepare_cached("SELECT revision FROM record WHERE key = ?1").map_err(fail)?;
+        statement.query_row([key], |row| row.get(0)).optional().map_err(fail)
     }
 
     /// All records whose keys begin with `prefix`, in the order of their keys.
@@ -190,7 +172,7 @@ impl Store {
 
     /// The same records as their JSON text, for a prefix with records of several kinds.
     pub fn list_text(&self, prefix: &str) -> Result<Vec<Entry<String>>, StoreError> {
-        let fail = |source| StoreError::Access { verb: "list records", source };
+        let fail = |source| failed(&self.path, "list records", source);
         let end = format!("{prefix}\u{10ffff}");
         let query = "SELECT key, revision, value FROM record WHERE key >= ?1 AND key < ?2 ORDER BY key";
         let mut statement = self.db.prepare_cached(query).map_err(fail)?;
@@ -200,14 +182,14 @@ impl Store {
 
     /// The revision of the store: it grows with every commit, whoever makes it.
     pub fn revision(&self) -> Result<i64, StoreError> {
-        let fail = |source| StoreError::Access { verb: "read the revision", source };
+        let fail = |source| failed(&self.path, "read the revision", source);
         let mut statement = self.db.prepare_cached("SELECT revision FROM clock").map_err(fail)?;
         statement.query_row([], |row| row.get(0)).map_err(fail)
     }
 
     /// The records below a prefix whose keys end so; the values of others are not read.
     pub fn list_ending<T: DeserializeOwned>(&self, prefix: &str, ending: &str) -> Result<Vec<Entry<T>>, StoreError> {
-        let fail = |source| StoreError::Access { verb: "list records", source };
+        let fail = |source| failed(&self.path, "list records", source);
         let end = format!("{prefix}\u{10ffff}");
         let query =
             "SELECT key, revision, value FROM record WHERE key >= ?1 AND key < ?2 AND substr(key, -length(?3)) = ?3
@@ -219,7 +201,7 @@ impl Store {
 
     /// The keys below a prefix and the revisions that last changed them; no value is read.
     pub fn revisions(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreError> {
-        let fail = |source| StoreError::Access { verb: "list revisions", source };
+        let fail = |source| failed(&self.path, "list revisions", source);
         let end = format!("{prefix}\u{10ffff}");
         let query = "SELECT key, revision FROM record WHERE key >= ?1 AND key < ?2 ORDER BY key";
         let mut statement = self.db.prepare_cached(query).map_err(fail)?;
@@ -229,7 +211,8 @@ impl Store {
 
     /// Makes all writes of a transaction, if its preconditions hold.
     pub fn commit(&mut self, txn: &Txn) -> Result<Commit, StoreError> {
-        let fail = |source| StoreError::Access { verb: "commit a transaction", source };
+        let path = self.path.clone();
+        let fail = |source| failed(&path, "commit a transaction", source);
         let db = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
         for precondition in &txn.preconditions {
             if !holds(&db, precondition).map_err(fail)? {
@@ -248,6 +231,11 @@ impl Store {
         crate::sys::failpoint::pass("store: committed");
         Ok(Commit::Done)
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 fn flags() -> rusqlite::OpenFlags {
@@ -290,12 +278,14 @@ fn patiently(mut act: impl FnMut() -> rusqlite::Result<()>) -> rusqlite::Result<
 /// Two processes may create the file at once: the second one finds everything there.
 fn create(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "WAL")?;
+    let new = records::NEW;
     db.execute_batch(&format!(
         "BEGIN IMMEDIATE;
          CREATE TABLE IF NOT EXISTS record (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value TEXT NOT NULL)
              WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS clock (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL);
          INSERT OR IGNORE INTO clock VALUES (1, 0);
+         INSERT OR IGNORE INTO record VALUES ('{new}', 0, 'true');
          PRAGMA user_version = {FORMAT};
          COMMIT;"
     ))
@@ -321,6 +311,7 @@ fn holds(db: &Connection, precondition: &Precondition) -> rusqlite::Result<bool>
     };
     match precondition {
         Precondition::Absent(key) => Ok(revision_of(key)?.is_none()),
+        Precondition::Present(key) => Ok(revision_of(key)?.is_some()),
         Precondition::Unchanged { key, revision } => Ok(revision_of(key)? == Some(*revision)),
     }
 }

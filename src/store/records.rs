@@ -20,6 +20,8 @@ pub const GPUS: &str = "gpu/";
 pub const SPENT: &str = "spent/";
 /// The first part of the keys of tasks' protections.
 pub const PROTECTIONS: &str = "protection/";
+/// There as long as nobody has asked the tasks that run whether they were in an earlier store.
+pub const NEW: &str = "new";
 /// The bridge's block that this root has chosen.
 pub const BRIDGE: &str = "bridge";
 /// The first part of every service's key.
@@ -185,6 +187,20 @@ pub struct Room {
     /// The container instance that it is on, where that is not the host as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
+}
+
+impl Room {
+    /// What a task takes by its plan: its size, or without one what its containers are given.
+    pub fn of(plan: &TaskPlan) -> Self {
+        let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<u64>().ok());
+        let limits = || plan.containers.iter().map(|container| &container.limits);
+        let bytes = || limits().map(|limits| limits.memory.or(limits.memory_reservation).unwrap_or_default());
+        Self {
+            cpu: number(&plan.cpu).unwrap_or_else(|| limits().map(|limits| u64::from(limits.cpu_shares)).sum()),
+            memory: number(&plan.memory).unwrap_or_else(|| bytes().sum::<u64>() >> 20),
+            instance: plan.container_instance(),
+        }
+    }
 }
 
 /// Who holds an address.

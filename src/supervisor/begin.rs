@@ -11,6 +11,7 @@ use super::effects::remove_run_directory;
 use super::event_loop::Loop;
 use super::holder::{Base, Reaped};
 use super::launch::{Answer, Beginning};
+use super::lost;
 use super::recover::{self, Network};
 use crate::sys::failpoint::pass;
 
@@ -62,6 +63,7 @@ pub(super) fn run(
     let begun = match network {
         None => Loop::begin_new(base, exits, exits_in).map(Some),
         Some(network) => recover::record(base)
+            .and_then(|task| task.map_or_else(|| lost::state(base), |task| Ok(Some(task))))
             .map_err(io::Error::other)
             .and_then(|task| task.map(|task| Loop::resume(base, task, network, exits, exits_in)).transpose()),
     };

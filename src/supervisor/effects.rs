@@ -1,23 +1,26 @@
 //! From actions to deeds: workers asked, signals sent, the record written. Owned by the loop, which alone calls it.
 
 use std::io;
+use std::time::Duration;
 
 use nix::unistd::Pid;
 
 use super::event_loop::Loop;
 use super::holder::Base;
+use super::lost;
 use super::recover::{Kin, LiveInit, begun_init, exit_of, half_made};
+use super::retry::Retry;
 use super::workers::{PATIENCE, Worker};
 use crate::lifecycle::{Action, CheckEnd, Checked, ContainerPhase, Event, Exit, OutOfMemory, TaskState};
 use crate::plan::TaskPlan;
+use crate::store::Store;
 use crate::store::records::Desired;
-use crate::store::{Store, Txn};
 use crate::sys::failpoint::{pass, reach};
 use crate::sys::{pidfd, time};
 use crate::worker::protocol::{Report, Request};
 
-/// How long a record that cannot be written (a full disk) rests, in milliseconds.
-const PAUSE: u64 = 1000;
+/// How long the last record rests that cannot be written (a full disk).
+const PAUSE: Duration = Duration::from_millis(500);
 /// 128 + SIGKILL: how a container ends that the OOM killer has met.
 const KILLED: i32 = 137;
 /// The same number on every architecture.
@@ -27,18 +30,18 @@ const SIGKILL: i32 = 9;
 #[derive(Debug, Default)]
 pub(super) struct Saved {
     version: u64,
-    retry_at: Option<u64>,
+    retry: Retry,
 }
 
 impl Saved {
     /// A record that is on disk already.
     pub(super) fn at(version: u64) -> Self {
-        Self { version, retry_at: None }
+        Self { version, retry: Retry::default() }
     }
 
     /// When the next attempt is due, in milliseconds since boot.
     pub(super) fn retry_at(&self) -> Option<u64> {
-        self.retry_at
+        self.retry.at()
     }
 
     /// Writes the record if it has changed; whether it is up to date.
@@ -46,17 +49,15 @@ impl Saved {
         if self.version == task.version {
             return true;
         }
-        if self.retry_at.is_some_and(|at| at > time::boot_ms()) {
+        if self.retry.rests(time::boot_ms()) {
             return false;
         }
-        let txn = Txn::default().put(plan.status_key(), task);
-        let saved = reach("record: before it is saved").is_ok()
-            && Store::open(&plan.store).and_then(|mut store| store.commit(&txn)).is_ok();
+        let saved = reach("record: before it is saved").is_ok() && lost::write(plan, task).is_ok();
         match saved {
             true => *self = Self::at(task.version),
-            false => self.retry_at = Some(time::boot_ms() + PAUSE),
+            false => self.retry.failed(time::boot_ms()),
         }
-        self.retry_at.is_none()
+        saved
     }
 }
 
@@ -167,9 +168,8 @@ impl Loop<'_> {
         }
     }
 
-    /// Nothing of a container runs any more: its last output is stored, then the task learns of it.
-    fn over(&mut self, container: usize, exit: Exit) {
-        self.pumps[container].run_to_the_end(time::boot_ms());
+    /// All that a container had written is stored: its end is the task's to know, once it is known who killed it.
+    pub(super) fn all_stored(&mut self, container: usize, exit: Exit) {
         self.flush_log(container);
         let was_told = matches!(self.task.containers[container].phase, ContainerPhase::Stopping { kill_at: None });
         if exit == Exit::Code(KILLED) && !was_told {
@@ -197,15 +197,21 @@ impl Loop<'_> {
         if plan.service.is_some() {
             self.keep_scheduler();
         }
-        let desired = Store::open(&plan.store).and_then(|store| store.get::<Desired>(&plan.desired_key()));
-        match desired {
-            Ok(Some(entry)) => {
-                self.look_at = None;
-                let Desired { stop: reason, code, grace } = entry.value;
-                self.happen(Event::StopRequested { code, reason, grace });
-            }
-            Ok(None) => self.look_at = None,
-            Err(_) => self.look_at = Some(time::boot_ms() + PAUSE),
+        let looked = Store::open(&plan.store)
+            .and_then(|store| Ok((store.get::<Desired>(&plan.desired_key())?, lost::is_known(&store, plan)?)));
+        let Ok((desired, is_known)) = looked else {
+            self.looks.failed(time::boot_ms());
+            self.look_at = self.looks.at();
+            return;
+        };
+        self.look_at = None;
+        self.looks.succeeded();
+        if !is_known {
+            self.saved = Saved::default(); // it is written again, with all that belongs to it
+        }
+        if let Some(entry) = desired {
+            let Desired { stop: reason, code, grace } = entry.value;
+            self.happen(Event::StopRequested { code, reason, grace });
         }
     }
 
@@ -213,12 +219,8 @@ impl Loop<'_> {
     /// may be another task's by now.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         let plan = &self.base.plan;
-        let txn = Txn::default().put(plan.status_key(), &self.task);
-        loop {
-            match Store::open(&plan.store).and_then(|mut store| store.commit(&txn)) {
-                Ok(_) => break,
-                Err(_) => std::thread::sleep(std::time::Duration::from_millis(PAUSE)), // a full disk: wait for room
-            }
+        while !self.saved.save(plan, &self.task) {
+            std::thread::sleep(PAUSE); // a full disk: wait for room
         }
         self.control.tell(self.task.last_status);
         match plan.service {

@@ -12,8 +12,10 @@ use super::control::{Control, Wish};
 use super::effects::Saved;
 use super::endpoint::Endpoint;
 use super::holder::{Base, Reaped, told};
+use super::last_words::HeldBack;
 use super::pump::Pump;
 use super::recover::{self, Kin, LiveInit, Network, exit_of};
+use super::retry::Retry;
 use super::shipper::Sending;
 use super::wake::Told;
 use super::workers::Worker;
@@ -44,6 +46,8 @@ pub(super) struct Loop<'a> {
     pub(super) control: Control,
     pub(super) exits: Vec<Reaped>,
     pub(super) look_at: Option<u64>,
+    pub(super) looks: Retry,
+    pub(super) held_back: Vec<HeldBack>,
     pub(super) finishing: bool,
     pub(super) sending: Sending,
     pub(super) endpoint: Endpoint,
@@ -88,7 +92,7 @@ impl<'a> Loop<'a> {
         Ok(Self {
             base,
             told: task.last_status,
-            task,
+            task: TaskState { starter: None, ..task },
             saved: Saved::default(),
             workers: Vec::new(),
             live: (0..count).map(|_| None).collect(),
@@ -96,6 +100,8 @@ impl<'a> Loop<'a> {
             pumps: (0..count).map(open).collect::<io::Result<_>>()?,
             exits: exits.to_vec(),
             look_at: None,
+            looks: Retry::default(),
+            held_back: Vec::new(),
             finishing: false,
             service_knows: None,
             sending: Sending::default(),
@@ -245,6 +251,7 @@ impl<'a> Loop<'a> {
             deadline(&self.task),
             self.saved.retry_at(),
             self.look_at,
+            self.last_words_deadline(),
             self.sending_deadline(),
             self.endpoint.deadline(),
         ];
@@ -258,6 +265,7 @@ impl<'a> Loop<'a> {
         for pump in self.pumps.iter_mut().filter(|pump| pump.retry_at().is_some_and(|at| at <= now)) {
             pump.run(now);
         }
+        self.keep_last_words(now);
         for worker in self.workers.iter_mut().filter(|worker| worker.deadline() <= now) {
             worker.give_up(); // its end is a failure of its request
         }

@@ -32,13 +32,13 @@ impl Loop<'_> {
         }
     }
 
-    /// Reaps the dead as soon as nothing depends on them: the record is saved, no worker is at a container that it has not
-    /// reported yet, or at finding out who killed one.
+    /// Reaps the dead as soon as nothing depends on them: the record is saved, no end is held back, no worker is at a container
+    /// that it has not reported yet, or at finding out who killed one.
     pub(super) fn bury(&mut self) {
         let at_one = |worker: &Worker| {
             matches!(worker.request(), Some(Request::Start { .. } | Request::Inspect(_) | Request::Sweep { .. }))
         };
-        if self.workers.iter().any(at_one) {
+        if self.workers.iter().any(at_one) || !self.held_back.is_empty() {
             return;
         }
         while let Ok(Some(dead)) = child::ended(Which::Any, Otherwise::Return) {

@@ -138,6 +138,9 @@ fn set_up(plan_fd: OwnedFd, host_network: OwnedFd, beginning: Beginning) -> io::
     reach("holder: it has its plan")?;
     let Some(lock) = lock::take(&plan.paths.lock())? else { return Ok(SetUp::Taken) };
     reach("holder: it has its lock")?;
+    if beginning == Beginning::New {
+        write_plan(&plan.paths.plan_file(), &plan_fd)?;
+    }
     match (&plan.network, beginning) {
         (NetworkPlan::Awsvpc(_), Beginning::New) => {}
         (NetworkPlan::Awsvpc(_), Beginning::Adopted) => rejoin_network(&plan)?,
@@ -150,6 +153,13 @@ fn set_up(plan_fd: OwnedFd, host_network: OwnedFd, beginning: Beginning) -> io::
     let program = nix::fcntl::open("/proc/self/exe", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     let base = Base { plan, plan_fd, host_network, program, logs, words };
     Ok(SetUp::Done(Box::new(base), lock))
+}
+
+/// Beside the lock, for the case that the store is lost and both halves of the supervisor are too. Whole or not at all.
+fn write_plan(file: &Path, plan_fd: &OwnedFd) -> io::Result<()> {
+    let new = file.with_extension("new");
+    fs::write(&new, sys::spawn::read_whole(plan_fd)?)?;
+    fs::rename(new, file)
 }
 
 /// The namespace of an adopted task is that of its containers; with none of them left a new one will do.

@@ -20,6 +20,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, SpliceFFlags, splice, tee};
 
 use super::holder::LogPipes;
+use super::retry::Retry;
 use crate::logging::Delivery;
 use crate::logs::{LogFile, Stream, encode};
 use crate::plan::{ContainerPaths, LogPlan};
@@ -29,8 +30,6 @@ use crate::sys::failpoint::{pass, reach};
 const BATCH: usize = 64 << 10;
 /// So many batches of a stream are stored before the loop sees to its other duties.
 const TURN: usize = 16;
-/// How long a file that cannot be written (a full disk) is left alone, in milliseconds.
-const PAUSE: u64 = 1000;
 
 /// Whether a FIFO has more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +46,8 @@ pub(super) struct Pump<'a> {
     scratch: (OwnedFd, OwnedFd),
     /// None where nothing is kept.
     file: Option<LogFile>,
-    paused_until: Option<u64>,
+    /// A file that cannot be written (a full disk) is left alone for a while.
+    retry: Retry,
     /// How much of the log may wait to be sent on before the container waits, in bytes of the files.
     window: Option<u64>,
     /// How much of the log has been sent on, or will never be.
@@ -73,7 +73,7 @@ impl<'a> Pump<'a> {
         }
         let window = (plan.delivery == Some(Delivery::Blocking)).then_some(plan.max_bytes);
         let scratch = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        let mut pump = Self { pipes, word, scratch, file, paused_until: None, window, sent: 0 };
+        let mut pump = Self { pipes, word, scratch, file, retry: Retry::default(), window, sent: 0 };
         if word.load(Ordering::Acquire) == UNWRITTEN {
             pump.publish(Stream::Stdout, Stored::No);
         }
@@ -83,7 +83,7 @@ impl<'a> Pump<'a> {
 
     /// The descriptors to wait on, none while the file cannot be written.
     pub(super) fn sources(&self) -> Vec<BorrowedFd<'a>> {
-        match self.paused_until {
+        match self.retry.at() {
             None if !self.is_ahead() => vec![self.pipes.stdout.as_fd(), self.pipes.stderr.as_fd()],
             None | Some(_) => Vec::new(),
         }
@@ -91,13 +91,13 @@ impl<'a> Pump<'a> {
 
     /// When to try again after a failure, in milliseconds since boot.
     pub(super) fn retry_at(&self) -> Option<u64> {
-        self.paused_until
+        self.retry.at()
     }
 
     /// Stores a good part of what the container has written so far. A file that cannot be written stops the flow, and with it
     /// at last the container; nothing is dropped.
     pub(super) fn run(&mut self, boot_ms: u64) {
-        if self.paused_until.is_none_or(|until| until <= boot_ms) && !self.is_ahead() {
+        if !self.retry.rests(boot_ms) && !self.is_ahead() {
             self.store_at_most(TURN, boot_ms);
         }
     }
@@ -126,11 +126,17 @@ impl<'a> Pump<'a> {
         self.store_at_most(usize::MAX, boot_ms);
     }
 
+    /// How much has been written and is not stored yet.
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        let pipes = [&self.pipes.stdout, &self.pipes.stderr, &self.pipes.stage.0];
+        pipes.into_iter().map(|pipe| crate::sys::pipe::waiting(pipe).unwrap_or_default()).sum()
+    }
+
     fn store_at_most(&mut self, batches: usize, boot_ms: u64) {
-        self.paused_until = match self.drain(batches) {
-            Ok(()) => None,
-            Err(_) => Some(boot_ms + PAUSE), // a full disk, mostly: the bytes wait in the pipes
-        };
+        match self.drain(batches) {
+            Ok(()) => self.retry.succeeded(),
+            Err(_) => self.retry.failed(boot_ms), // a full disk, mostly: the bytes wait in the pipes
+        }
     }
 
     fn drain(&mut self, batches: usize) -> io::Result<()> {

@@ -11,9 +11,13 @@ pub mod listen;
 pub mod lock;
 pub mod loop_device;
 pub mod mount;
+#[cfg(test)]
+#[path = "../../tests/support/mutate.rs"]
+pub(crate) mod mutate;
 pub mod netns;
 pub mod passing;
 pub mod pidfd;
+pub mod pipe;
 pub mod process;
 pub mod seal;
 pub mod shared;

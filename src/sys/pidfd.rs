@@ -157,6 +157,12 @@ fn parse_stat(stat: &[u8]) -> Option<Stat> {
     })
 }
 
+/// Whether a process that had this number and start time is still there, and not at its end. The descriptor is opened first:
+/// what matches then is the process.
+pub fn is_alive(pid: Pid, start_time: u64) -> bool {
+    open(pid).is_ok_and(|pidfd| stat(pid).is_ok_and(|stat| stat.start_time == start_time) && !has_exited(pidfd))
+}
+
 /// The id of this boot, a UUID as text.
 pub fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim_end().to_owned())
@@ -177,7 +183,7 @@ mod tests {
         let fields: Vec<String> = (4..=52).map(|field| (field * 10).to_string()).collect();
         let stat = parse_stat(format!("7 (a) R 1 (b) S {} 1 2", fields.join(" ")).as_bytes()).unwrap();
         assert_eq!((stat.state, stat.parent, stat.start_time), ('S', Pid::from_raw(40), 220));
-        assert_eq!((stat.has_executed, stat.exit), (true, exit(520)));
+        assert_eq!((stat.has_executed, stat.exit), (false, exit(520)), "90 has the bit 0x40");
         assert_eq!(parse_stat(b"7 (a) S 1"), None);
     }
 
@@ -224,6 +230,19 @@ mod tests {
         send_signal(&pidfd, libc::SIGKILL).unwrap();
         child.wait().unwrap();
         assert_eq!(send_signal(&pidfd, libc::SIGKILL).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    }
+
+    #[test]
+    fn a_process_is_alive_until_it_ends_and_under_its_own_start_time_alone() {
+        let mut child = Command::new("/bin/sh").args(["-c", "read line"]).stdin(piped()).spawn().unwrap();
+        let start_time = stat(pid(&child)).unwrap().start_time;
+        assert!(is_alive(pid(&child), start_time) && !is_alive(pid(&child), start_time + 1));
+        send_signal(open(pid(&child)).unwrap(), libc::SIGKILL).unwrap();
+        let pidfd = open(pid(&child)).unwrap();
+        poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
+        assert!(!is_alive(pid(&child), start_time), "a zombie");
+        child.wait().unwrap();
+        assert!(!is_alive(pid(&child), start_time));
     }
 
     fn piped() -> std::process::Stdio {

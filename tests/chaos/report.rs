@@ -8,6 +8,12 @@ use crate::faults::Experiment;
 use crate::lane::Outcome;
 use crate::scenarios::SCENARIOS;
 
+/// How many of the slowest recoveries are told of.
+const SLOWEST: usize = 5;
+
+/// How much of a failure is shown, in characters.
+const SHOWN: usize = 2000;
+
 /// What is counted of a scenario.
 #[derive(Debug, Default)]
 struct Row {
@@ -29,6 +35,8 @@ pub(crate) struct Report {
     pub(crate) planned: usize,
     tried: usize,
     rows: BTreeMap<&'static str, Row>,
+    /// Every recovery, and what it was from.
+    slow: Vec<(Duration, String)>,
     failures: Vec<String>,
 }
 
@@ -39,14 +47,12 @@ impl Report {
         let row = self.rows.entry(name).or_default();
         row.experiments += 1;
         row.fired += usize::from(outcome.fired);
-        row.recoveries.extend(outcome.recovery.filter(|_| outcome.fired));
+        let what =
+            format!("{} at {:?}, passed {} times before", experiment.fault.word(), experiment.point, experiment.skip);
+        let recovery = outcome.recovery.filter(|_| outcome.fired);
+        row.recoveries.extend(recovery);
+        self.slow.extend(recovery.map(|time| (time, format!("{name}: {what}"))));
         if let Some(why) = outcome.bad {
-            let what = format!(
-                "{} at {:?}, passed {} times before",
-                experiment.fault.word(),
-                experiment.point,
-                experiment.skip
-            );
             self.add_failure(name, &what, &why);
         }
     }
@@ -62,7 +68,8 @@ impl Report {
             why if why.contains("nothing is left") || why.contains("leaked: ") => &mut row.leaks,
             _ => &mut row.other,
         } += 1;
-        self.failures.push(format!("{scenario}: {what}: {why}"));
+        let shown: String = why.chars().take(SHOWN).collect(); // a log that is not as it should be is long
+        self.failures.push(format!("{scenario}: {what}: {shown}"));
     }
 
     /// What a lane's root leaves at its end.
@@ -124,6 +131,11 @@ impl Report {
             self.planned,
             self.tried - each
         );
+        let mut slow: Vec<_> = self.slow.iter().collect();
+        slow.sort_by(|one, other| other.cmp(one));
+        for (time, what) in slow.into_iter().take(SLOWEST) {
+            text += &format!("{:>6.0} ms: {what}\n", time.as_secs_f64() * 1e3);
+        }
         for failure in &self.failures {
             text += &format!("\nBAD: {failure}\n");
         }

@@ -8,7 +8,10 @@ mod architecture;
 mod cli;
 mod endpoint;
 mod fields;
+mod mutated;
 mod net;
 mod refusals;
 #[path = "../support/shapes.rs"]
 mod shapes;
+mod supply;
+mod threats;

@@ -145,3 +145,32 @@ fn a_definition_runs_only_where_its_placement_constraints_hold() {
     assert!(unread.code() == 2 && unread.stderr.contains("~~ is no operator that is known"), "{unread:#?}");
     assert_eq!(root.berth(["ps", "-q"]).ok(), "", "nothing runs");
 }
+
+#[test]
+fn hostile_words_stay_words_wherever_they_stand() {
+    let root = Root::with_images(&["probe"]);
+    let words = ["$(touch /x)", "`id`", "; exit 9", "--privileged", "%s%n", "{{.}}", "../../etc", "a=b", "-"];
+    let labels: serde_json::Map<String, Value> = words.iter().map(|word| ((*word).to_owned(), json!(word))).collect();
+    let more = json!({ "dockerLabels": labels, "workingDirectory": "/$(x)/; y" });
+    let said = root.run(&task(&[container("web", &[&["print"], &words[..]].concat(), more)])).ok();
+    assert_eq!(said, words.join(" ") + "\n");
+    // What no program could be given is refused before there is a task, or the task says why it did not start.
+    let nul = "a\0b";
+    for bad in [
+        json!({ "command": ["print", nul] }),
+        json!({ "entryPoint": [nul] }),
+        json!({ "workingDirectory": "/a\0b" }),
+        json!({ "user": nul }),
+        json!({ "user": "4294967296" }),
+        json!({ "user": "-1" }),
+        json!({ "environment": [{ "name": nul, "value": "v" }] }),
+        json!({ "environment": [{ "name": "V", "value": nul }] }),
+        json!({ "environment": [{ "name": "", "value": "v" }] }),
+        json!({ "hostname": "a\nb" }),
+    ] {
+        let finished = root.run(&task(&[container("web", &["id"], bad.clone())]));
+        assert!([1, 2].contains(&finished.code()), "{bad}: {finished:?}");
+        let said = finished.stdout + &finished.stderr;
+        assert!(said.contains("error: ") && !said.contains("panicked") && !said.contains("uid="), "{bad}: {said}");
+    }
+}

@@ -111,6 +111,16 @@ fn no_descriptor_but_the_standard_streams_is_inherited() {
 }
 
 #[test]
+fn a_user_may_open_its_own_standard_streams() {
+    let root = Root::with_images(&["probe"]);
+    for stream in ["/dev/stdout", "/proc/self/fd/2"] {
+        let write = container("web", &["write", stream, "said"], json!({ "user": "app" }));
+        let finished = root.run(&task(&[write]));
+        assert_eq!((finished.code(), finished.stdout + &finished.stderr), (0, "said\n".to_owned()), "{stream}");
+    }
+}
+
+#[test]
 fn the_home_directory_is_always_in_the_environment() {
     let root = Root::with_images(&["probe"]);
     for (user, home) in [("root", "/root"), ("app", "/home/app"), ("4711", "/")] {

@@ -21,18 +21,18 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) const PACE: [&str; 2] = ["--time-scale", "0.01"];
 
 /// A root with room for many tasks, and its services, which are deleted at the end.
-pub(super) struct Host {
-    pub(super) root: Root,
+pub(crate) struct Host {
+    pub(crate) root: Root,
 }
 
 impl Host {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root = Root::with_images(&["probe"]);
         root.configure("[capacity]\ncpu = 100000\nmemory-mib = 100000\n");
         Self { root }
     }
 
-    pub(super) fn register(&self, family: &str, command: &[&str], more: &Value) -> String {
+    pub(crate) fn register(&self, family: &str, command: &[&str], more: &Value) -> String {
         self.register_as(definition(&[("web", command)]), family, more)
     }
 
@@ -47,7 +47,7 @@ impl Host {
         self.root.berth(["register", file.to_str().unwrap()]).ok().trim().to_owned()
     }
 
-    pub(super) fn service(&self, args: &[&str]) -> Finished {
+    pub(crate) fn service(&self, args: &[&str]) -> Finished {
         self.root.berth(["service"].iter().chain(args))
     }
 
@@ -78,7 +78,7 @@ impl Host {
         events.iter().map(|event| event["message"].as_str().unwrap().to_owned()).collect()
     }
 
-    pub(super) fn scheduler(&self) -> Vec<Pid> {
+    pub(crate) fn scheduler(&self) -> Vec<Pid> {
         let root = self.root.path().canonicalize().unwrap();
         processes(&["schedule", root.to_str().unwrap()]).into_iter().map(|(pid, _)| pid).collect()
     }

@@ -187,6 +187,28 @@ fn number(text: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn no_mutated_request_of_a_task_does_harm() {
+        use crate::metadata::{FaultAction, FaultKind, parse as read_path, parse_fault};
+        let put = |path: &str, body: &str| {
+            format!("PUT {path} HTTP/1.1\r\nHost: 169.254.170.2\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+                .into_bytes()
+        };
+        let fault = r#"{"Port": 80, "Protocol": "tcp", "TrafficType": "egress", "SourcesToFilter": ["10.0.0.1/16"]}"#;
+        let good = [
+            b"GET /v4/9d3a-1/task/stats?a=b HTTP/1.1\r\nHost: 169.254.170.2\r\nAccept: */*\r\n\r\n".to_vec(),
+            put("/api/9d3a-1/fault/v1/network-blackhole-port/start", fault),
+            put("/api/9d3a-1/task-protection/v1/state", r#"{"ProtectionEnabled": true, "ExpiresInMinutes": 60}"#),
+        ];
+        crate::sys::mutate::fuzz(&good, |bytes| {
+            let Progress::Asked(request) = parse(bytes) else { return false };
+            let _ = read_path(&request.target);
+            let _ = parse_fault(FaultKind::BlackholePort, FaultAction::Start, &request.body);
+            let _ = parse_fault(FaultKind::PacketLoss, FaultAction::Start, &request.body);
+            request.body.len() < bytes.len()
+        });
+    }
+
     fn parsed(text: &str) -> String {
         match parse(text.as_bytes()) {
             Progress::Unfinished => "unfinished".to_owned(),

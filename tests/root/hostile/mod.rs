@@ -4,7 +4,7 @@
 
 mod answers;
 mod contents;
-mod served;
+pub(crate) mod served;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -39,19 +39,19 @@ pub(super) fn entry(kind: u8, name: &str, target: &str, content: &[u8]) -> Vec<u
     bytes
 }
 
-pub(super) fn layer(entries: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn layer(entries: &[Vec<u8>]) -> Vec<u8> {
     [entries.concat(), vec![0; 1024]].concat()
 }
 
-pub(super) fn file(name: &str, content: &str) -> Vec<u8> {
+pub(crate) fn file(name: &str, content: &str) -> Vec<u8> {
     entry(b'0', name, "", content.as_bytes())
 }
 
 /// An image that is right as long as nobody changes it.
 #[derive(Clone)]
-pub(super) struct Image {
+pub(crate) struct Image {
     pub(super) blobs: Vec<Vec<u8>>,
-    pub(super) config: Vec<u8>,
+    pub(crate) config: Vec<u8>,
     pub(super) manifest: Value,
 }
 
@@ -61,7 +61,7 @@ impl Image {
     }
 
     /// An image of layers, and the blobs that they are served as.
-    pub(super) fn packed(layers: &[Vec<u8>], blobs: &[Vec<u8>]) -> Self {
+    pub(crate) fn packed(layers: &[Vec<u8>], blobs: &[Vec<u8>]) -> Self {
         let ids: Vec<_> = layers.iter().map(|layer| sha(layer)).collect();
         Self::configured(&config(&ids), blobs)
     }
@@ -83,7 +83,7 @@ impl Image {
     }
 
     /// The image with something else in its manifest.
-    pub(super) fn changed(mut self, change: impl FnOnce(&mut Value)) -> Self {
+    pub(crate) fn changed(mut self, change: impl FnOnce(&mut Value)) -> Self {
         change(&mut self.manifest);
         self
     }
@@ -95,7 +95,7 @@ impl Image {
     }
 
     /// The registry that has it under the tag `1`.
-    pub(super) fn contents(&self) -> Contents {
+    pub(crate) fn contents(&self) -> Contents {
         let bytes = self.manifest();
         self.blobs().manifest(Some("1"), MANIFEST, &sha(&bytes), &bytes)
     }
@@ -132,7 +132,7 @@ pub(super) fn architecture() -> &'static str {
     if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" }
 }
 
-pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).expect("memory can be written to");
