@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build fixtures demo demo-image test chaos goals attack smoke-guest test-guest test-package lint bench bench-launch bench-pull bench-services bench-api fuzz fuzz-api audit documents deb install clean help
+.PHONY: build fixtures demo demo-image test chaos goals attack smoke-guest test-guest test-package test-power-cuts lint bench bench-launch bench-pull bench-services bench-api fuzz fuzz-api audit documents deb install clean help
 
 PREFIX ?= /usr/local
 UNITDIR ?= /etc/systemd/system
@@ -85,6 +85,11 @@ test-package: deb ## the package on the reference host: its units, an upgrade, a
 	$(call root)
 	$(call packages,qemu-system-x86 mmdebstrap e2fsprogs)
 	@vagrant/package
+
+test-power-cuts: deb ## the reference host loses its power CUTS= times (20) while clients write: nothing that was acknowledged may be lost
+	$(call root)
+	$(call packages,qemu-system-x86 mmdebstrap e2fsprogs python3)
+	@vagrant/power-cuts $(or $(CUTS),20)
 
 lint: ## formatting and clippy, warnings are errors
 	$(call packages,gcc libc6-dev pkg-config libseccomp-dev)
