@@ -1,7 +1,7 @@
 //! The endpoint from its start to its end: sockets, threads, connections, and what systemd is told. Everything that can be
 //! wrong is found before the first connection is taken.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -91,8 +91,8 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let metrics = Arc::new(Metrics::new());
     let shared = Arc::new(Shared {
         front: Front::new(engine.access_keys(), options.authentication, options.rate),
-        reads: Pool::start("read", READERS, root)?,
-        writes: Pool::start("write", WRITERS, root)?,
+        reads: Pool::start("read", READERS, &engine)?,
+        writes: Pool::start("write", WRITERS, &engine)?,
         large: Semaphore::new(LARGE_BODIES),
         places: Arc::default(),
         metrics: Arc::clone(&metrics),
@@ -113,22 +113,25 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     served
 }
 
-/// Tells a person where it listens, and what is dangerous about that.
+/// Tells a person where it listens, and what is dangerous about that. Whoever started it may have closed the other end of its
+/// standard error by now: then there is nobody to tell.
 fn announce(sockets: &Sockets, options: &ServeOptions, tls: bool) {
+    let say = |line: &str| drop(writeln!(io::stderr(), "{line}"));
     let scheme = if tls { "https" } else { "http" };
     for Tcp { address, .. } in &sockets.tcp {
-        eprintln!("listening on {scheme}://{address}");
+        say(&format!("listening on {scheme}://{address}"));
         if !tls && !address.ip().to_canonical().is_loopback() {
-            eprintln!("warning: what goes to and from {address} can be read on its way: use --tls-cert and --tls-key");
+            let warning = "can be read on its way: use --tls-cert and --tls-key";
+            say(&format!("warning: what goes to and from {address} {warning}"));
         }
     }
     for socket in &sockets.unix {
         let path = socket.local_addr().ok().and_then(|address| address.as_pathname().map(Path::to_owned));
         let path = sockets.made.clone().or(path).unwrap_or_default();
-        eprintln!("listening on unix:{}", path.display());
+        say(&format!("listening on unix:{}", path.display()));
     }
     if options.authentication == Authentication::Nobody && !sockets.tcp.is_empty() {
-        eprintln!("warning: --insecure-no-auth: every program on this host can do everything, without a signature");
+        say("warning: --insecure-no-auth: every program on this host can do everything, without a signature");
     }
 }
 

@@ -74,6 +74,25 @@ fn it_ends_on_sigterm_with_the_answer_to_what_is_under_way_and_takes_its_socket_
 }
 
 #[test]
+fn an_endpoint_to_whose_words_nobody_listens_serves() {
+    let (root, _) = root();
+    let mut serve = root.command(["serve", "--listen", "127.0.0.1:0", "--insecure-no-auth", "--no-request-log"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader); // every word to it fails
+    let mut child = serve.stdin(Stdio::null()).stderr(writer).spawn().unwrap();
+    let socket = root.path().join("run/ecs.sock");
+    let mut curl = std::process::Command::new("curl");
+    curl.args(["-sf", "--unix-socket", socket.to_str().unwrap(), "http://localhost/healthz"]);
+    eventually(PATIENCE, "it answers", || curl.output().unwrap().status.success().then_some(()));
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(child.id().try_into().unwrap()),
+        nix::sys::signal::Signal::SIGTERM,
+    )
+    .unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn figures_and_the_log_tell_of_requests_and_launches() {
     let (root, _) = root();
     let endpoint = Endpoint::start(&root);

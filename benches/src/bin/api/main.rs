@@ -2,7 +2,7 @@
 //!
 //! RunTask at the endpoint, signed, beside the same call of `ops` in process (taking turns, on one root); DescribeTasks of a
 //! hundred tasks and ListTasks with a thousand in the store; read requests per second on several connections; and the same
-//! reads while 64 connections stall. Settings, by environment: N launches of each kind (50), TASKS in the store (1000), READS
+//! reads while 64 connections stall; for the reads of one client the server has one CPU. Settings, by environment: N launches of each kind (40), TASKS in the store (1000), READS
 //! of each kind (1000), CLIENTS (4), GAP in ms before each launch (100), QUIET (300), BERTH_BIN. Every sample goes to
 //! target/bench/api.json.
 
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    let (launches, tasks) = (setting("N", 50)?.max(1), setting("TASKS", 1000)?.max(100));
+    let (launches, tasks) = (setting("N", 40)?.max(1), setting("TASKS", 1000)?.max(100));
     let (reads, clients) = (setting("READS", 1000)?.max(1), setting("CLIENTS", 4)?.max(1));
     let pace = Pace::new(setting("GAP", 100)?, setting("QUIET", 300)?);
     let top = top()?;
@@ -57,13 +57,17 @@ fn run() -> Result<(), Failure> {
 
     let described = world.fill(tasks)?;
     let mut client = world.client()?;
+    world.keep_on(&[0])?;
     let describe = json!({ "tasks": described });
     all.push(("DescribeTasks of 100 tasks", each(reads, || client.call("DescribeTasks", &describe).map(drop))?));
     let stopped = json!({ "desiredStatus": "STOPPED" });
     let name = "ListTasks, STOPPED, a page of 100";
     all.push((name, each(reads, || client.call("ListTasks", &stopped).map(drop))?));
     all.push(("ListTasks, RUNNING", each(reads, || client.call("ListTasks", &json!({})).map(drop))?));
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    world.keep_on(&(0..cpus).collect::<Vec<_>>())?;
     let rate = throughput(&world, clients, reads)?;
+    world.keep_on(&[0])?;
     let stalled = world.stall(64)?;
     all.push((
         "ListTasks, RUNNING, beside 64 that stall",

@@ -1,7 +1,7 @@
 //! A root of its own, `berth serve` on it, and an engine of the same root in this process.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,10 +12,14 @@ use bench::Failure;
 use bench::host::run;
 use berth::ops::Engine;
 use berth::ops::actions::{Caller, call};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::client::Client;
 
+/// How many tasks that are only to be in the store may run at once.
+const AT_ONCE: usize = 20;
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -53,7 +57,9 @@ impl World {
         ]);
         let mut server = serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let mut line = String::new();
-        BufReader::new(server.stderr.take().ok_or("it is piped")?).read_line(&mut line)?;
+        let mut told = BufReader::new(server.stderr.take().ok_or("it is piped")?);
+        told.read_line(&mut line)?;
+        thread::spawn(move || told.read_to_end(&mut Vec::new()));
         let address = line.trim().rsplit('/').next().unwrap_or_default().to_owned();
         let engine = Engine::open(Some(&root))?;
         let mut world = Self { program, root, server, address, key, engine, subnet: String::new() };
@@ -104,6 +110,9 @@ impl World {
         let mut client = self.client()?;
         for _ in 0..tasks.saturating_sub(100) / 10 {
             client.call("RunTask", &self.request("brief", 10))?;
+            while listed(&client.call("ListTasks", &json!({}))?) > AT_ONCE {
+                thread::sleep(Duration::from_millis(5));
+            }
         }
         let mut arns = Vec::new();
         for _ in 0..10 {
@@ -131,6 +140,17 @@ impl World {
         }
     }
 
+    /// Keeps the server on some of the CPUs; what it starts later is kept there too.
+    pub fn keep_on(&self, cpus: &[usize]) -> Result<(), Failure> {
+        let mut set = CpuSet::new();
+        cpus.iter().try_for_each(|cpu| set.set(*cpu))?;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.server.id()))? {
+            let id = thread?.file_name().to_string_lossy().parse()?;
+            sched_setaffinity(Pid::from_raw(id), &set)?;
+        }
+        Ok(())
+    }
+
     /// Connections that send half a request.
     pub fn stall(&self, count: usize) -> Result<Vec<TcpStream>, Failure> {
         let stall = |_| {
@@ -149,6 +169,11 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// How many tasks an answer of ListTasks has.
+fn listed(answer: &Value) -> usize {
+    answer["taskArns"].as_array().map_or(0, Vec::len)
 }
 
 impl Drop for World {
