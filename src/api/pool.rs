@@ -3,7 +3,6 @@
 //!
 //! The threads live as long as the process: workers that operations start die with the thread that started them.
 
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -33,17 +32,17 @@ pub(super) enum Undone {
 }
 
 impl Pool {
-    /// Opens the root once for each thread.
-    pub(super) fn start(name: &str, threads: usize, root: Option<&Path>) -> Result<Self, OpsError> {
+    /// Opens the engine's root once more for each thread; what is known of its tasks they share.
+    pub(super) fn start(name: &str, threads: usize, engine: &Engine) -> Result<Self, OpsError> {
         let (jobs, waiting) = sync_channel(WAITING);
         let waiting = Arc::new(Mutex::new(waiting));
         for number in 0..threads {
-            let engine = Engine::open(root)?;
+            let own = engine.another()?;
             let waiting = Arc::clone(&waiting);
-            let spawned = thread::Builder::new().name(format!("{name}-{number}")).spawn(move || work(engine, &waiting));
+            let spawned = thread::Builder::new().name(format!("{name}-{number}")).spawn(move || work(own, &waiting));
             spawned.map_err(|source| OpsError::File {
                 verb: "start a thread for",
-                path: root.map_or_else(|| PathBuf::from("/"), Path::to_owned),
+                path: engine.layout().store(),
                 source,
             })?;
         }

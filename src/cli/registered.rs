@@ -6,10 +6,11 @@ use super::output::{self, Output};
 use super::{definition, table::Table};
 use crate::ecs::cluster::{CreateClusterRequest, DeleteClusterRequest, DescribeClustersRequest, ListClustersRequest};
 use crate::ecs::request::ListTaskDefinitionsRequest;
+use crate::ops::actions::Caller;
 use crate::ops::{Engine, ValidTaskDefinition};
 
 pub(super) fn register(engine: &mut Engine, definition: &ValidTaskDefinition, output: Output) -> Result<(), Failure> {
-    let made = engine.register_task_definition(definition)?;
+    let made = engine.register_task_definition(definition, &Caller::root())?;
     match output.asked_for_json() {
         true => Ok(output.print_json(&made)?),
         false => {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::capacity_providers::FARGATE;
 use super::cluster_settings::check_settings;
 use super::engine::DEFAULT_CLUSTER;
-use super::paging::page;
+use super::paging::{Asked, page};
 use super::{Engine, OpsError, tags};
 use crate::ecs::arn::{ClusterArn, is_name};
 use crate::ecs::capacity_provider::CapacityProviderStrategyItem;
@@ -130,9 +130,9 @@ impl Engine {
 
     /// ListClusters: those that are ACTIVE.
     pub fn list_clusters(&self, request: &ListClustersRequest) -> Result<ListClustersResponse, OpsError> {
-        let names = self.active_clusters()?;
-        let arns: Vec<String> = names.iter().map(|name| self.owner().cluster(name).to_string()).collect();
-        let (cluster_arns, next_token) = page(&arns, request.max_results, request.next_token.as_deref(), (100, 100))?;
+        let asked = Asked::by(request.max_results, request.next_token.as_deref(), (100, 100));
+        let (names, next_token) = page(&"clusters", self.active_clusters()?, String::clone, asked)?;
+        let cluster_arns = names.iter().map(|name| self.owner().cluster(name).to_string()).collect();
         Ok(ListClustersResponse { cluster_arns, next_token })
     }
 

@@ -1,7 +1,13 @@
 //! Task definitions as ECS keeps them: families of revisions that are registered, described, listed and deregistered.
 //! A revision's number is never used again.
 
-use super::paging::page;
+use std::cmp::Reverse;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::actions::Caller;
+use super::paging::{Asked, page};
 use super::{Engine, OpsError, tags};
 use crate::ecs::arn::{Owner, TaskDefinitionArn, TaskDefinitionName};
 use crate::ecs::error::EcsError;
@@ -14,8 +20,26 @@ use crate::validate::ValidTaskDefinition;
 
 const ATTEMPTS: usize = 100;
 
+/// What lists look at of a definition.
+#[derive(Debug, Deserialize)]
+pub(super) struct StatusPart {
+    status: Option<TaskDefinitionStatus>,
+}
+
+impl StatusPart {
+    /// Its status: one that has none is ACTIVE.
+    pub(super) fn status(&self) -> TaskDefinitionStatus {
+        self.status.unwrap_or(TaskDefinitionStatus::Active)
+    }
+}
+
 /// A definition as it is registered: what was given, and what only registration sets.
-fn registered(definition: &ValidTaskDefinition, owner: &Owner, revision: u32, at: i64) -> TaskDefinition {
+fn registered(
+    definition: &ValidTaskDefinition,
+    owner: &Owner,
+    revision: u32,
+    (by, at): (&Caller, i64),
+) -> TaskDefinition {
     let given = definition.definition();
     TaskDefinition {
         task_definition_arn: Some(owner.task_definition(&given.family, revision).to_string()),
@@ -23,7 +47,7 @@ fn registered(definition: &ValidTaskDefinition, owner: &Owner, revision: u32, at
         status: Some(TaskDefinitionStatus::Active),
         compatibilities: Some(compatibilities(given)),
         registered_at: Some(Timestamp::from_millis(at)),
-        registered_by: Some(format!("arn:aws:iam::{}:root", owner.account)),
+        registered_by: Some(by.arn(&owner.account)),
         requires_attributes: given.requires_attributes.clone().or_else(|| Some(Vec::new())),
         ..bare(given)
     }
@@ -59,19 +83,20 @@ fn compatibilities(definition: &TaskDefinition) -> Vec<Compatibility> {
 }
 
 impl Engine {
-    /// RegisterTaskDefinition: always a new revision.
+    /// RegisterTaskDefinition: always a new revision, registered by a caller.
     pub fn register_task_definition(
         &mut self,
         definition: &ValidTaskDefinition,
+        by: &Caller,
     ) -> Result<TaskDefinitionResponse, OpsError> {
         let owner = self.owner();
         let prefix = records::definitions(&owner.account, &owner.region, definition.family());
         for _ in 0..ATTEMPTS {
-            let last = self.store.list_text(&prefix)?.pop();
+            let last = self.store.last::<IgnoredAny>(&prefix, |_| true)?;
             let last: u32 = last.and_then(|last| last.key.strip_prefix(&prefix)?.parse().ok()).unwrap_or_default();
             let at = time::wall_ns() / 1_000_000;
-            if self.store.commit(&self.written(definition, last + 1, at))? == Commit::Done {
-                let task_definition = registered(definition, &owner, last + 1, at);
+            if self.store.commit(&self.written(definition, last + 1, (by, at)))? == Commit::Done {
+                let task_definition = registered(definition, &owner, last + 1, (by, at));
                 let tags = definition.definition().tags.clone().unwrap_or_default();
                 return Ok(TaskDefinitionResponse { task_definition, tags });
             }
@@ -80,10 +105,10 @@ impl Engine {
     }
 
     /// What is written of a new revision, if there is none of that number.
-    pub(super) fn written(&self, definition: &ValidTaskDefinition, revision: u32, at: i64) -> Txn {
+    pub(super) fn written(&self, definition: &ValidTaskDefinition, revision: u32, (by, at): (&Caller, i64)) -> Txn {
         let owner = self.owner();
         let key = records::definition(&owner.account, &owner.region, definition.family(), revision);
-        let new = registered(definition, &owner, revision, at);
+        let new = registered(definition, &owner, revision, (by, at));
         let arn = owner.task_definition(definition.family(), revision).to_string();
         let given = definition.definition().tags.as_deref().unwrap_or_default();
         tags::put(Txn::default().require_absent(&key).put(&key, &new), &arn, given)
@@ -137,19 +162,20 @@ impl Engine {
             Some("DELETE_IN_PROGRESS") => TaskDefinitionStatus::DeleteInProgress,
             Some(other) => return Err(EcsError::invalid_parameter(format!("Invalid status: {other}")).into()),
         };
-        let all = self.store.list::<TaskDefinition>(&prefix)?;
-        let mut arns: Vec<String> = all
+        let all = self.store.list::<StatusPart>(&prefix)?;
+        let arns: Vec<TaskDefinitionArn> = all
             .into_iter()
-            .filter(|one| one.value.status.unwrap_or(TaskDefinitionStatus::Active) == status)
-            .filter_map(|one| arn_of(&one.key, &owner).map(|arn| arn.to_string()))
+            .filter(|one| one.value.status() == status)
+            .filter_map(|one| arn_of(&one.key, &owner))
             .collect();
-        match request.sort.as_deref() {
-            None | Some("ASC") => {}
-            Some("DESC") => arns.reverse(),
+        let order = |arn: &TaskDefinitionArn| (arn.family.clone(), arn.revision);
+        let asked = Asked::by(request.max_results, request.next_token.as_deref(), (100, 100));
+        let (arns, next_token) = match request.sort.as_deref() {
+            None | Some("ASC") => page(&"task definitions", arns, order, asked)?,
+            Some("DESC") => page(&"task definitions from the end", arns, |arn| Reverse(order(arn)), asked)?,
             Some(other) => return Err(EcsError::invalid_parameter(format!("Invalid sort: {other}")).into()),
-        }
-        let (task_definition_arns, next_token) =
-            page(&arns, request.max_results, request.next_token.as_deref(), (100, 100))?;
+        };
+        let task_definition_arns = arns.iter().map(ToString::to_string).collect();
         Ok(ListTaskDefinitionsResponse { task_definition_arns, next_token })
     }
 
@@ -162,10 +188,8 @@ impl Engine {
             Err(_) => None,
             Ok(TaskDefinitionName::Family(family)) => {
                 let prefix = records::definitions(&owner.account, &owner.region, &family);
-                let active = |one: &Entry<TaskDefinition>| {
-                    one.value.status.unwrap_or(TaskDefinitionStatus::Active) == TaskDefinitionStatus::Active
-                };
-                self.store.list::<TaskDefinition>(&prefix)?.into_iter().rev().find(active)
+                let active = |one: &TaskDefinition| one.status.is_none_or(|is| is == TaskDefinitionStatus::Active);
+                self.store.last(&prefix, active)?
             }
             Ok(TaskDefinitionName::Revision(family, revision)) => self.store.get(&key(&family, revision))?,
             Ok(TaskDefinitionName::Arn(arn)) if arn.owner == owner => {

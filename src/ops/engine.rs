@@ -1,8 +1,8 @@
 //! The engine: one root's layout, configuration and store, opened once per process.
 
-use std::cell::RefCell;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use super::OpsError;
 use super::config::Config;
@@ -20,7 +20,7 @@ pub struct Engine {
     pub(super) config_file: PathBuf,
     config_seen: Option<Seen>,
     pub(super) store: Store,
-    pub(super) index: RefCell<Index>,
+    pub(super) index: Arc<Mutex<Index>>,
 }
 
 /// What tells a file from what it was: its inode, its size, and when it was written.
@@ -49,16 +49,16 @@ impl Engine {
         let config_seen = seen(&config_file);
         let config = Config::read(&config_file)?;
         let store = Store::open(&layout.store())?;
-        let mut engine = Self { layout, config, config_file, config_seen, store, index: RefCell::default() };
+        let mut engine = Self { layout, config, config_file, config_seen, store, index: Arc::default() };
         engine.rebuild()?;
         Ok(engine)
     }
 
-    /// The same root once more, for another thread.
+    /// The same root once more, for another thread. What is known of its tasks is known to both.
     pub fn another(&self) -> Result<Self, OpsError> {
         let (layout, config, config_file) = (self.layout.clone(), self.config.clone(), self.config_file.clone());
         let store = Store::open(&layout.store())?;
-        Ok(Self { layout, config, config_file, config_seen: self.config_seen, store, index: RefCell::default() })
+        Ok(Self { layout, config, config_file, config_seen: self.config_seen, store, index: Arc::clone(&self.index) })
     }
 
     /// Reads the configuration again if its file is another one now: for those that live long. One that is wrong is not taken;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::definitions::arn_of;
+use super::definitions::{StatusPart, arn_of};
 use super::index::Brief;
-use super::paging::page;
+use super::paging::{Asked, page};
 use super::{Engine, OpsError};
 use crate::ecs::TaskDefinition;
 use crate::ecs::Timestamp;
@@ -41,8 +41,8 @@ impl Engine {
         let start = format!("definition/{}/{}/", owner.account, owner.region);
         let wanted = format!("{start}{}", request.family_prefix.as_deref().unwrap_or_default());
         let mut families: BTreeMap<String, bool> = BTreeMap::new();
-        for one in self.store.list::<TaskDefinition>(&wanted)? {
-            let status = one.value.status.unwrap_or(TaskDefinitionStatus::Active);
+        for one in self.store.list::<StatusPart>(&wanted)? {
+            let status = one.value.status();
             let Some(arn) = arn_of(&one.key, &owner).filter(|_| status != TaskDefinitionStatus::DeleteInProgress)
             else {
                 continue;
@@ -55,8 +55,8 @@ impl Engine {
             Some("INACTIVE") => families.retain(|_, active| !*active),
             Some(other) => return Err(EcsError::invalid_parameter(format!("Invalid status: {other}")).into()),
         }
-        let names: Vec<String> = families.into_keys().collect();
-        let (families, next_token) = page(&names, request.max_results, request.next_token.as_deref(), (100, 100))?;
+        let asked = Asked::by(request.max_results, request.next_token.as_deref(), (100, 100));
+        let (families, next_token) = page(&"families", families.into_keys().collect(), String::clone, asked)?;
         Ok(ListTaskDefinitionFamiliesResponse { families, next_token })
     }
 

@@ -2,7 +2,7 @@
 //! the last one, and no other. The store's revision says whether any has; those of the records say which.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -111,7 +111,7 @@ struct Seen {
 impl Engine {
     /// The tasks of this region, by their keys.
     pub(super) fn briefs(&self) -> Result<Vec<Arc<Brief>>, OpsError> {
-        let mut index = self.index.borrow_mut();
+        let mut index = self.index();
         self.catch_up(&mut index)?;
         let start = format!("{TASKS}{}/{}/", self.config.account, self.config.region);
         let of_region = index.tasks.range(start.clone()..).take_while(|(key, _)| key.starts_with(&start));
@@ -126,6 +126,11 @@ impl Engine {
         let mut all: Vec<Arc<Brief>> = all.into_iter().filter(|brief| brief.cluster == cluster).collect();
         all.sort_by(|one, two| (one.created_at, &one.id).cmp(&(two.created_at, &two.id)));
         Ok(all)
+    }
+
+    /// The index, which threads of the endpoint share: one of them reads what has changed, the others find it read.
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Brings the index up to the store.
@@ -173,10 +178,11 @@ impl Engine {
 
     /// Now and then, whether every task has its supervisor: what has none is taken up, as by any other look.
     fn tend_listed(&mut self, all: &[Arc<Brief>]) -> Result<(), OpsError> {
-        if self.index.borrow().looked.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+        let looked = self.index().looked;
+        if looked.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
             return Ok(());
         }
-        self.index.borrow_mut().looked = Some(Instant::now());
+        self.index().looked = Some(Instant::now());
         let mut services = false;
         for brief in all.iter().filter(|brief| brief.status != LastStatus::Stopped) {
             services |= brief.of_service;

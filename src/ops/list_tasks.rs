@@ -1,6 +1,9 @@
 //! StopTask, DescribeTasks and ListTasks as the ECS API has them.
 
-use super::paging::page;
+use std::sync::Arc;
+
+use super::index::Brief;
+use super::paging::{Asked, page};
 use super::{Engine, OpsError, TaskRecord};
 use crate::ecs::Task;
 use crate::ecs::arn::{Owner, TaskArn, is_task_id};
@@ -34,7 +37,9 @@ impl Engine {
         if record.state.last_status != LastStatus::Stopped {
             self.stop(&record.plan, reason)?;
         }
-        Ok(StopTaskResponse { task: self.task(&record.plan)?.view() })
+        // The task may have come further by now: the answer is what it was, and what it should be.
+        let desired = self.task(&record.plan)?.desired;
+        Ok(StopTaskResponse { task: TaskRecord { desired, ..record }.view() })
     }
 
     /// DescribeTasks: whole ids or ARNs, at most a hundred.
@@ -89,7 +94,7 @@ impl Engine {
         let host = self.host_id();
         let owner = self.owner();
         let all = self.briefs_of(&cluster)?;
-        let wanted = all.iter().filter(|brief| {
+        let wanted = all.into_iter().filter(|brief| {
             Some(brief.stops) == stopped
                 && request.family.as_ref().is_none_or(|family| *family == brief.family)
                 && (request.started_by.is_none() || request.started_by == brief.started_by)
@@ -97,9 +102,10 @@ impl Engine {
                 && request.launch_type.is_none_or(|launch| launch == brief.launch_type)
                 && on_instance.as_ref().is_none_or(|id| brief.on_instance(&host) == Some(id))
         });
-        let ids: Vec<&str> = wanted.map(|brief| brief.id.as_str()).collect();
-        let (ids, next_token) = page(&ids, request.max_results, request.next_token.as_deref(), (100, 100))?;
-        let task_arns = ids.into_iter().map(|id| owner.task(&cluster, id).to_string()).collect();
+        let oldest_first = |brief: &Arc<Brief>| (brief.created_at, brief.id.clone());
+        let asked = Asked::by(request.max_results, request.next_token.as_deref(), (100, 100));
+        let (briefs, next_token) = page(&format!("tasks of {cluster}"), wanted.collect(), oldest_first, asked)?;
+        let task_arns = briefs.iter().map(|brief| owner.task(&cluster, &brief.id).to_string()).collect();
         Ok(ListTasksResponse { task_arns, next_token })
     }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use super::actions::Caller;
 use super::capacity::requirements;
 use super::connect::Ground;
 use super::definitions::bare;
@@ -281,7 +282,7 @@ impl Engine {
     ) -> Result<Option<TaskRecord>, OpsError> {
         let mut txn = with.put(plan.plan_key(), &plan).put(plan.status_key(), &state);
         if revision.is_new {
-            txn = txn.and(self.written(definition, plan.revision, plan.created_at));
+            txn = txn.and(self.written(definition, plan.revision, (&Caller::root(), plan.created_at)));
         }
         match self.store.commit(&txn)? {
             Commit::Done => Ok(Some(TaskRecord { plan, desired: None, state, waits: false })),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::paging::page;
+use super::paging::{Asked, page};
 use super::{Engine, OpsError};
 use crate::ecs::error::EcsError;
 use crate::ecs::tags::{
@@ -70,7 +70,8 @@ impl Engine {
                 && (request.value.is_none() || request.value == one.value)
         };
         let all: Vec<Setting> = all.into_iter().filter(asked).collect();
-        let (settings, next_token) = page(&all, request.max_results, request.next_token.as_deref(), (10, 10))?;
+        let asked = Asked::by(request.max_results, request.next_token.as_deref(), (10, 10));
+        let (settings, next_token) = page(&"account settings", all, |one| one.name.clone(), asked)?;
         Ok(ListAccountSettingsResponse { settings, next_token })
     }
 

@@ -180,6 +180,25 @@ impl Store {
         rows.map(|row| row.map_err(fail)).collect()
     }
 
+    /// The last record below a prefix that is wanted: no more are read than it takes to find it.
+    pub fn last<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Option<Entry<T>>, StoreError> {
+        let fail = |source| StoreError::Access { verb: "list records", source };
+        let end = format!("{prefix}\u{10ffff}");
+        let query = "SELECT key, revision, value FROM record WHERE key >= ?1 AND key < ?2 ORDER BY key DESC";
+        let mut statement = self.db.prepare_cached(query).map_err(fail)?;
+        for row in statement.query_map([prefix, &end], raw).map_err(fail)? {
+            let entry = row.map_err(fail)?.parse()?;
+            if wanted(&entry.value) {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
     /// The revision of the store: it grows with every commit, whoever makes it.
     pub fn revision(&self) -> Result<i64, StoreError> {
         let fail = |source| failed(&self.path, "read the revision", source);

@@ -60,6 +60,23 @@ fn a_list_by_ending_and_the_revisions_are_those_of_the_prefix() {
 }
 
 #[test]
+fn the_last_that_is_wanted_is_found_from_the_end() {
+    let (_dir, mut store) = store();
+    let txn = Txn::default().put("t/1", &1).put("t/2", &2).put("t/3", &3).put("u", &4);
+    assert_eq!(store.commit(&txn).unwrap(), Commit::Done);
+    let looked = std::cell::RefCell::new(Vec::new());
+    let last = |most: i32| {
+        let wanted = |value: &i32| {
+            looked.borrow_mut().push(*value);
+            *value <= most
+        };
+        store.last("t/", wanted).unwrap().map(|entry| entry.key)
+    };
+    assert_eq!((last(2), last(0)), (Some("t/2".to_owned()), None));
+    assert_eq!(*looked.borrow(), [3, 2, 3, 2, 1]);
+}
+
+#[test]
 fn of_many_who_make_the_file_at_once_all_can_open_it() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..20 {

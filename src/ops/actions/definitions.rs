@@ -11,8 +11,8 @@ use crate::ecs::request::{
 use crate::validate::{Problem, Severity, Strictness, ValidTaskDefinition, parse_bytes, validate};
 
 pub(super) const ROWS: &[Action] = &[
-    Action::new("RegisterTaskDefinition", Write, Definitions, |engine, _, body| {
-        answer(engine.register_task_definition(&definition(body)?))
+    Action::new("RegisterTaskDefinition", Write, Definitions, |engine, caller, body| {
+        answer(engine.register_task_definition(&definition(body)?, caller))
     }),
     Action::new(
         "DescribeTaskDefinition",

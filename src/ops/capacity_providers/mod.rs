@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use check::shares;
 use check::{check_group, check_name, complete};
 
-use super::paging::page;
+use super::paging::{Asked, page};
 use super::{Engine, OpsError, tags};
 use crate::ecs::LaunchType;
 use crate::ecs::capacity_provider::{
@@ -150,7 +150,9 @@ impl Engine {
             let made =
                 self.store.list::<ProviderRecord>(&records::capacity_providers(&owner.account, &owner.region))?;
             all.extend(made.iter().filter(|one| one.value.active).map(|one| self.provider_view(&one.value)));
-            let (page, next) = page(&all, request.max_results, request.next_token.as_deref(), (10, 10))?;
+            let order = |one: &CapacityProvider| (one.auto_scaling_group_provider.is_some(), one.name.clone());
+            let asked = Asked::by(request.max_results, request.next_token.as_deref(), (10, 10));
+            let (page, next) = page(&"capacity providers", all, order, asked)?;
             (answer.capacity_providers, answer.next_token) = (page, next);
         }
         for given in &request.capacity_providers {

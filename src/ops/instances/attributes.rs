@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::paging::page;
+use super::super::paging::{Asked, page};
 use super::super::{Engine, OpsError};
 use super::record::{InstanceRecord, InstanceStatus};
 use super::view::Tasks;
@@ -118,7 +118,9 @@ impl Engine {
                 target_id: Some(arn.clone()),
             }));
         }
-        let (attributes, next_token) = page(&all, request.max_results, request.next_token.as_deref(), (100, 100))?;
+        let order = |one: &Attribute| (one.target_id.clone(), one.name.clone());
+        let asked = Asked::by(request.max_results, request.next_token.as_deref(), (100, 100));
+        let (attributes, next_token) = page(&format!("attributes of {cluster}"), all, order, asked)?;
         Ok(AttributesResponse { attributes, next_token })
     }
 

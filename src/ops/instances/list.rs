@@ -1,8 +1,8 @@
 //! ListContainerInstances, DescribeContainerInstances, UpdateContainerInstancesState.
 
-use super::super::paging::page;
+use super::super::paging::{Asked, page};
 use super::super::{Engine, OpsError};
-use super::record::InstanceStatus;
+use super::record::{InstanceRecord, InstanceStatus};
 use super::view::Tasks;
 use crate::ecs::container_instance::{
     ContainerInstancesResponse, DescribeContainerInstancesRequest, ListContainerInstancesRequest,
@@ -30,14 +30,16 @@ impl Engine {
         let filter = filter.map_err(|error| EcsError::invalid_parameter(error.to_string()))?;
         let around = self.surround(&cluster, Tasks::Read)?;
         let all = self.instance_records(&cluster)?.into_iter().map(|entry| entry.value);
-        let arns: Vec<String> = all
+        let all: Vec<InstanceRecord> = all
             .filter(|record| record.status != InstanceStatus::Inactive)
             .filter(|record| request.status.as_deref().is_none_or(|status| status == record.status.word()))
             .filter(|record| filter.as_ref().is_none_or(|filter| around.instance(record).meets(filter)))
-            .map(|record| self.owner().container_instance(&cluster, &record.id))
             .collect();
-        let (container_instance_arns, next_token) =
-            page(&arns, request.max_results, request.next_token.as_deref(), (100, 100))?;
+        let host_first = |one: &InstanceRecord| (one.registration.is_some(), one.registered_at, one.id.clone());
+        let asked = Asked::by(request.max_results, request.next_token.as_deref(), (100, 100));
+        let (all, next_token) = page(&format!("container instances of {cluster}"), all, host_first, asked)?;
+        let arn = |one: &InstanceRecord| self.owner().container_instance(&cluster, &one.id);
+        let container_instance_arns = all.iter().map(arn).collect();
         Ok(ListContainerInstancesResponse { container_instance_arns, next_token })
     }
 

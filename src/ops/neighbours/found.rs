@@ -1,5 +1,6 @@
 //! Choosing from a list as EC2 does: by ids, all of which must be there; by filters, all of which must hold; in pages.
 
+use super::super::paging::cut;
 use super::Fault;
 use super::params::{Filter, Params, is_like};
 use super::xml::Node;
@@ -36,7 +37,7 @@ pub(super) fn choose(all: Vec<Found>, params: &Params, asked: &Asked) -> Result<
     }
     let chosen =
         |one: &Found| (ids.is_empty() || ids.contains(&one.id)) && filters.iter().all(|filter| holds(filter, one));
-    page(all.into_iter().filter(chosen).collect(), params)
+    page(thing, all.into_iter().filter(chosen).collect(), params)
 }
 
 /// Nothing here has tags: a filter of tags finds nothing.
@@ -45,7 +46,7 @@ fn holds(filter: &Filter, one: &Found) -> bool {
     facts.into_iter().any(|fact| filter.values.iter().any(|value| is_like(value, fact)))
 }
 
-fn page(all: Vec<Found>, params: &Params) -> Result<(Vec<Found>, Option<String>), Fault> {
+fn page(thing: &str, all: Vec<Found>, params: &Params) -> Result<(Vec<Found>, Option<String>), Fault> {
     let most = match params.get("MaxResults") {
         None => usize::MAX,
         Some(text) => text
@@ -54,15 +55,6 @@ fn page(all: Vec<Found>, params: &Params) -> Result<(Vec<Found>, Option<String>)
             .filter(|most| (5..=1000).contains(most))
             .ok_or_else(|| Fault::new("InvalidParameterValue", "MaxResults must be between 5 and 1000"))?,
     };
-    let bad = || Fault::new("InvalidNextToken", "The token is not valid");
-    let start: usize = match params.get("NextToken") {
-        None => 0,
-        Some(token) => token.strip_prefix("page-").and_then(|from| from.parse().ok()).ok_or_else(bad)?,
-    };
-    let count = all.len();
-    if start > count {
-        return Err(bad());
-    }
-    let next = (count - start > most).then(|| format!("page-{}", start + most));
-    Ok((all.into_iter().skip(start).take(most).collect(), next))
+    let page = cut(&thing, all, |one| one.id.clone(), params.get("NextToken"), most);
+    page.ok_or_else(|| Fault::new("InvalidNextToken", "The token is not valid"))
 }

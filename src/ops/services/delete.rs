@@ -1,6 +1,6 @@
 //! DeleteService, DescribeServices, ListServices.
 
-use super::super::paging::page;
+use super::super::paging::{Asked, page};
 use super::super::{Engine, OpsError};
 use super::config::invalid;
 use crate::ecs::arn::ServiceArn;
@@ -63,6 +63,9 @@ impl Engine {
                     let mut view = self.service_view(&entry.value);
                     if with_tags {
                         view.tags = self.tags_of(&arn.to_string())?;
+                        for set in &mut view.task_sets {
+                            set.tags = self.tags_of(&set.task_set_arn)?;
+                        }
                     }
                     answer.services.push(view);
                 }
@@ -98,7 +101,8 @@ impl Engine {
             })
             .map(|record| record.arn.to_string())
             .collect();
-        let (service_arns, next_token) = page(&arns, request.max_results, request.next_token.as_deref(), (10, 100))?;
+        let asked = Asked::by(request.max_results, request.next_token.as_deref(), (10, 100));
+        let (service_arns, next_token) = page(&format!("services of {cluster}"), arns, String::clone, asked)?;
         Ok(ListServicesResponse { service_arns, next_token })
     }
 }

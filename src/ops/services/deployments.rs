@@ -1,6 +1,8 @@
 //! Service deployments and revisions: listed, described, and one that is under way stopped, which goes back.
 
-use super::super::paging::page;
+use std::cmp::Reverse;
+
+use super::super::paging::{Asked, page};
 use super::super::{Engine, OpsError};
 use super::config::{invalid, unsupported};
 use super::record::{RevisionRecord, ServiceRecord, now};
@@ -33,16 +35,15 @@ impl Engine {
             let range = request.created_at.unwrap_or_default();
             range.after.is_none_or(|after| at > after) && range.before.is_none_or(|before| at < before)
         };
-        let all: Vec<ServiceDeploymentBrief> = record
-            .service
-            .rollouts
-            .iter()
+        let rollouts = record.service.rollouts.iter();
+        let all: Vec<&Rollout> = rollouts
             .filter(within)
             .filter(|one| request.status.is_empty() || request.status.iter().any(|word| *word == status(one.status)))
-            .map(|one| brief(&record, one))
             .collect();
-        let (service_deployments, next_token) =
-            page(&all, request.max_results, request.next_token.as_deref(), (20, 100))?;
+        let newest_first = |one: &&Rollout| Reverse((one.created_at, one.id.clone()));
+        let asked = Asked::by(request.max_results, request.next_token.as_deref(), (20, 100));
+        let (rollouts, next_token) = page(&record.arn, all, newest_first, asked)?;
+        let service_deployments = rollouts.into_iter().map(|one| brief(&record, one)).collect();
         Ok(ListServiceDeploymentsResponse { service_deployments, next_token })
     }
 

@@ -1,7 +1,7 @@
 //! ListServicesByNamespace and ContinueServiceDeployment: what belongs to features of services that are refused when they are asked
 //! for, and can therefore be answered.
 
-use super::super::paging::page;
+use super::super::paging::{Asked, page};
 use super::super::{Engine, OpsError};
 use super::config::invalid;
 use super::record::ServiceRecord;
@@ -41,7 +41,8 @@ impl Engine {
             let message = "The specified namespace wasn't found.";
             return Err(EcsError::new(Exception::NamespaceNotFoundException, message).into());
         }
-        let (service_arns, next_token) = page(&arns, request.max_results, request.next_token.as_deref(), (10, 100))?;
+        let asked = Asked::by(request.max_results, request.next_token.as_deref(), (10, 100));
+        let (service_arns, next_token) = page(&request.namespace, arns, String::clone, asked)?;
         Ok(ListServicesResponse { service_arns, next_token })
     }
 

@@ -79,7 +79,7 @@ impl Engine {
         self.store.get::<RevisionRecord>(&key).ok().flatten().map(|entry| entry.value)
     }
 
-    /// A task set with its tags.
+    /// A task set, without its tags.
     pub(super) fn task_set_view(&self, record: &ServiceRecord, set: &TaskSet) -> task_set::TaskSet {
         let made = record.task_sets.get(&set.id).cloned().unwrap_or_default();
         let deployment = record.service.deployments.iter().find(|one| one.id == set.id);
@@ -121,7 +121,7 @@ impl Engine {
             stability_status: if set.stable { "STEADY_STATE" } else { "STABILIZING" }.to_owned(),
             // ECS's words: when the status was retrieved.
             stability_status_at: time(now().wall),
-            tags: made.tags.unwrap_or_default(),
+            tags: Vec::new(),
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::ecs::error::{EcsError, Exception};
 use crate::ecs::service::CreateServiceRequest;
 use crate::ecs::task::Failure;
 use crate::ecs::task_set::{
-    CreateTaskSetRequest, DescribeTaskSetsRequest, DescribeTaskSetsResponse, Scale, TaskSetRequest, TaskSetResponse,
-    UpdateServicePrimaryTaskSetRequest,
+    self, CreateTaskSetRequest, DescribeTaskSetsRequest, DescribeTaskSetsResponse, Scale, TaskSetRequest,
+    TaskSetResponse, UpdateServicePrimaryTaskSetRequest,
 };
 use crate::scheduler::{Deploy, Role, TaskSet, add_task_set};
 use crate::store::{Commit, Entry, Txn, records};
@@ -27,8 +27,12 @@ impl Engine {
         let scale = percent(request.scale.as_ref())?.unwrap_or(0.0);
         for _ in 0..ATTEMPTS {
             let mut entry = self.outside(request.cluster.as_deref(), &request.service)?;
+            let tagged = |view: task_set::TaskSet| {
+                let tags = request.tags.clone().unwrap_or_default();
+                TaskSetResponse { task_set: task_set::TaskSet { tags, ..view } }
+            };
             if let Some(known) = again(&entry.value, request)? {
-                return Ok(TaskSetResponse { task_set: self.task_set_view(&entry.value, &known) });
+                return Ok(tagged(self.task_set_view(&entry.value, &known)));
             }
             if entry.value.service.task_sets.len() >= MOST {
                 let message = format!("A service can have at most {MOST} task sets.");
@@ -44,7 +48,7 @@ impl Engine {
             let arn = entry.value.arn.task_set(&id);
             let txn = tags::put(txn, &arn, request.tags.as_deref().unwrap_or_default());
             if self.put_service(&entry, txn)? {
-                return Ok(TaskSetResponse { task_set: self.task_set_view(&entry.value, &set) });
+                return Ok(tagged(self.task_set_view(&entry.value, &set)));
             }
         }
         Err(OpsError::Contention)
@@ -149,9 +153,10 @@ impl Engine {
                 }
             }
         }
-        let with_tags = request.include.iter().any(|what| what == "TAGS");
-        for set in &mut answer.task_sets {
-            set.tags = if with_tags { self.tags_of(&set.task_set_arn)? } else { Vec::new() };
+        if request.include.iter().any(|what| what == "TAGS") {
+            for set in &mut answer.task_sets {
+                set.tags = self.tags_of(&set.task_set_arn)?;
+            }
         }
         Ok(answer)
     }
