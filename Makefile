@@ -128,10 +128,10 @@ audit: ## crates with known defects, by the database of rustsec.org; needs the n
 	@cargo audit --version >/dev/null 2>&1 || { echo "installing cargo-audit by cargo"; cargo install --quiet --locked cargo-audit; }
 	cargo audit
 
-fuzz-api: ## a million malformed requests, and 100,000 good and forged signatures; FUZZ_SEED= for other ones
+fuzz-api: ## a million malformed requests, 100,000 more over sockets, and 100,000 good and forged signatures; FUZZ_SEED= for other ones
 	$(call packages,python3-venv)
-	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-1000000} FUZZ_SIGNATURES=$${FUZZ_SIGNATURES:-100000} \
-		cargo test --release --locked --test it endpoint:: -- --nocapture
+	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-1000000} FUZZ_SIGNATURES=$${FUZZ_SIGNATURES:-100000} FUZZ_SOCKETS=$${FUZZ_SOCKETS:-100000} \
+		cargo test --release --locked --test it -- endpoint:: --nocapture --test-threads=1
 
 documents: build
 	@mkdir -p target/dist/completions target/dist/man && rm -f target/dist/man/*

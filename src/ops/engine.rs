@@ -83,7 +83,7 @@ impl Engine {
         }
         if let Ok(store) = Store::open(&self.layout.store()) {
             self.store = store;
-            self.index = RefCell::default();
+            self.index = Arc::default();
             let _ = self.rebuild();
         }
     }

@@ -64,6 +64,21 @@ fn register(host: &mut Host, cpu: i64, attributes: Value) -> String {
 }
 
 #[test]
+fn an_answer_that_does_not_fit_is_seen() {
+    let wrong = |action: &str, answer: Value| {
+        let mut answers = Answers::default();
+        answers.add(action, &answer);
+        answers.problems()
+    };
+    assert_eq!(wrong("ListTasks", json!({"taskArns": ["a"], "nextToken": "b"})), "");
+    assert!(wrong("ListTasks", json!({"taskArns": ["a"], "more": 1})).contains("ListTasks.more: "));
+    assert!(wrong("ListTasks", json!({"taskArns": "a"})).contains("ListTasks.taskArns: "));
+    assert!(wrong("ListTasks", json!({"taskArns": [1]})).contains("ListTasks.taskArns[0]: "));
+    let status = json!({"capacityProvider": {"name": "a", "status": "MOON"}});
+    assert!(wrong("DeleteCapacityProvider", status).contains("'MOON' is none of"));
+}
+
+#[test]
 fn this_host_is_an_instance_of_every_cluster() {
     let mut host = Host::new();
     host.ok("CreateCluster", json!({"clusterName": "other"}));

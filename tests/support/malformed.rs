@@ -5,6 +5,7 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
@@ -12,9 +13,9 @@ use serde_json::{Map, Value, json};
 
 /// The model, and a source of chance.
 pub(crate) struct Malformed {
-    shapes: Map<String, Value>,
+    shapes: Arc<Map<String, Value>>,
     /// Names of actions and of their input shapes.
-    pub(crate) actions: Vec<(String, String)>,
+    pub(crate) actions: Arc<[(String, String)]>,
     rng: StdRng,
 }
 
@@ -41,10 +42,16 @@ impl Malformed {
     /// With a seed: a run can be done again.
     pub(crate) fn new(seed: u64) -> Self {
         let model = model();
-        let shapes = model["shapes"].as_object().expect("shapes").clone();
+        let shapes = Arc::new(model["shapes"].as_object().expect("shapes").clone());
         let operations = model["operations"].as_object().expect("operations");
         let input = |operation: &Value| operation["input"]["shape"].as_str().unwrap_or_default().to_owned();
         let actions = operations.iter().map(|(name, operation)| (name.clone(), input(operation))).collect();
+        Self { shapes, actions, rng: StdRng::seed_from_u64(seed) }
+    }
+
+    /// The same model with another seed.
+    pub(crate) fn with(&self, seed: u64) -> Self {
+        let (shapes, actions) = (Arc::clone(&self.shapes), Arc::clone(&self.actions));
         Self { shapes, actions, rng: StdRng::seed_from_u64(seed) }
     }
 
@@ -74,7 +81,8 @@ impl Malformed {
         (name, body)
     }
 
-    fn change_bytes(&mut self, body: &mut Vec<u8>) {
+    /// Changes a few bytes.
+    pub(crate) fn change_bytes(&mut self, body: &mut Vec<u8>) {
         for _ in 0..self.rng.random_range(1..4) {
             if body.is_empty() {
                 return;
@@ -99,9 +107,10 @@ impl Malformed {
         if self.chance(12) || depth > 8 {
             return self.wrong();
         }
-        let Some(known) = self.shapes.get(shape).cloned() else { return json!({}) };
+        let shapes = Arc::clone(&self.shapes);
+        let Some(known) = shapes.get(shape) else { return json!({}) };
         match known["type"].as_str().unwrap_or_default() {
-            "structure" => self.structure(&known, depth),
+            "structure" => self.structure(known, depth),
             "list" => {
                 let element = known["member"]["shape"].as_str().unwrap_or_default().to_owned();
                 let count = if self.chance(40) { 200 } else { self.below(3) };
@@ -114,7 +123,7 @@ impl Malformed {
             "boolean" => Value::Bool(self.chance(2)),
             "integer" | "long" => self.number(),
             "double" | "float" | "timestamp" => json!(self.rng.random::<f64>() * 1e12),
-            _ => self.word(&known, member),
+            _ => self.word(known, member),
         }
     }
 

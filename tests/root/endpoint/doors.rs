@@ -69,6 +69,12 @@ fn a_key_may_do_what_it_was_made_for_and_nothing_once_it_is_removed() {
     assert_eq!(call(&bounded, "create_cluster(clusterName='staging')"), "done");
     assert_eq!(call(&bounded, "list_tasks(cluster='staging')"), "done");
     assert_eq!(call(&bounded, "list_tasks()"), "AccessDeniedException");
+    assert_eq!(call(&bounded, "run_task(taskDefinition='x')"), "AccessDeniedException");
+    assert_eq!(call(&bounded, "run_task(taskDefinition='x', cluster='staging')"), "ClientException", "there is no x");
+    assert_eq!(call(&bounded, "describe_clusters(clusters=['staging', 'default'])"), "AccessDeniedException");
+    let of_another = "arn:aws:ecs:eu-west-1:000000000000:task/default/0123456789abcdef0123456789abcdef";
+    let looked = format!("describe_tasks(cluster='staging', tasks=['{of_another}'])");
+    assert_eq!(call(&bounded, &looked), "AccessDeniedException");
     assert_eq!(
         call(&bounded, "list_tasks(cluster='arn:aws:ecs:eu-west-1:000000000000:cluster/default')"),
         "AccessDeniedException"

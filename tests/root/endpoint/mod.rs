@@ -3,6 +3,7 @@
 mod bounds;
 mod clients;
 mod doors;
+mod every;
 mod life;
 mod neighbours;
 mod rust_sdk;
