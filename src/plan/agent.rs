@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use super::make::{Names, Place};
-use super::{ContainerNetwork, NetworkPlan, TaskPlan};
+use super::{NetworkPlan, TaskPlan};
 use crate::ecs::container_definition::PortMapping;
 use crate::ecs::{ContainerDefinition, TaskDefinition};
 
@@ -129,44 +129,16 @@ fn dns(resolv_conf: &str) -> (Vec<String>, Vec<String>) {
     (words("nameserver "), words("search "))
 }
 
-/// How a container reaches the endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// In the network that all containers of the task share.
-    Task,
-    /// In a network of its own.
-    Container,
-    /// On the host's loopback interface.
-    Host,
-    /// Not at all: it has no network.
-    Not,
-}
-
-/// How the container at a place reaches the endpoint.
-pub fn reach(network: &NetworkPlan, place: usize) -> Reach {
-    match network.container(place) {
-        None => Reach::Task,
-        Some(ContainerNetwork::Bridge { .. }) => Reach::Container,
-        Some(ContainerNetwork::Host { .. }) => Reach::Host,
-        Some(ContainerNetwork::Loopback) => Reach::Not,
-    }
-}
-
-/// The variables of a container whose endpoint is at this address.
-pub fn variables(plan: &TaskPlan, place: usize, base: &str) -> Vec<(String, String)> {
-    let id = &plan.containers[place].runtime_id;
+/// The variables of a container.
+fn variables(plan: &TaskPlan, place: usize) -> Vec<(String, String)> {
+    let (id, base) = (&plan.containers[place].runtime_id, format!("http://{AGENT_ADDRESS}"));
     let mut all = vec![
         ("ECS_CONTAINER_METADATA_URI".to_owned(), format!("{base}/v3/{id}")),
         ("ECS_CONTAINER_METADATA_URI_V4".to_owned(), format!("{base}/v4/{id}")),
         ("ECS_AGENT_URI".to_owned(), format!("{base}/api/{id}")),
     ];
     if let Some(role) = &plan.agent.role {
-        let path = credentials_path(&role.id);
-        // A relative one is one of 169.254.170.2; SDKs take a whole one of the loopback interface too.
-        all.push(match reach(&plan.network, place) {
-            Reach::Host => ("AWS_CONTAINER_CREDENTIALS_FULL_URI".to_owned(), format!("{base}{path}")),
-            Reach::Task | Reach::Container | Reach::Not => ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI".to_owned(), path),
-        });
+        all.push(("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI".to_owned(), credentials_path(&role.id)));
     }
     all
 }
@@ -176,14 +148,17 @@ pub fn credentials_path(id: &str) -> String {
     format!("/v2/credentials/{id}")
 }
 
-/// Tells the containers; what ECS says counts more than what their definitions say.
+/// Tells the containers; what ECS says counts more than what their definitions say. Only in the network of a task there is
+/// an endpoint: in bridge and host mode a variable would lead nowhere, and clients would wait for it.
 pub(super) fn inject(plan: &mut TaskPlan) {
+    if plan.network.eni().is_none() {
+        return;
+    }
     for place in 0..plan.containers.len() {
-        let tells = matches!(reach(&plan.network, place), Reach::Task | Reach::Container);
-        if !tells || plan.containers[place].process.args.is_empty() {
+        if plan.containers[place].process.args.is_empty() {
             continue;
         }
-        for (name, value) in variables(plan, place, &format!("http://{AGENT_ADDRESS}")) {
+        for (name, value) in variables(plan, place) {
             let process = &mut plan.containers[place].process;
             if let Some(private) = &mut process.private {
                 private.fixed.push(name.clone());
@@ -193,5 +168,33 @@ pub(super) fn inject(plan: &mut TaskPlan) {
                 None => process.env.push((name, value)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ContainerNetwork;
+    use super::super::make::tests::{planned, settings};
+    use super::*;
+    use crate::ecs::task_definition::NetworkMode;
+
+    const DEFINITION: &str = r#"{
+        "family": "web", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
+        "containerDefinitions": [{"name": "app", "image": "nginx"}]}"#;
+
+    fn tells(mut plan: TaskPlan) -> bool {
+        plan.containers[0].process.args = vec!["serve".to_owned()];
+        plan.containers[0].process.env.clear();
+        inject(&mut plan);
+        plan.containers[0].process.env.iter().any(|(name, _)| name.starts_with("ECS_"))
+    }
+
+    #[test]
+    fn only_where_there_is_an_endpoint_a_variable_leads_to_it() {
+        let plan = planned(DEFINITION, settings());
+        assert!(tells(plan.clone()));
+        let containers = vec![ContainerNetwork::Host { ports: Vec::new() }];
+        let network = NetworkPlan::PerContainer { mode: NetworkMode::Host, containers };
+        assert!(!tells(TaskPlan { network, ..plan }));
     }
 }
