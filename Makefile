@@ -50,7 +50,7 @@ demo-image:
 	@rootfs-fixtures/make nginx
 
 test: build fixtures ## both suites; the second one needs root
-	$(if $(filter 0,$(shell id -u)),$(call packages,curl openssl skopeo python3-venv e2fsprogs xfsprogs nftables iproute2))
+	$(if $(filter 0,$(shell id -u)),$(call packages,curl openssl skopeo python3-venv e2fsprogs xfsprogs nftables iproute2 tmux))
 	@[ "$$(id -u)" != 0 ] || tests/support/venv
 	@.ci/suites
 

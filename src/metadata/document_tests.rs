@@ -78,6 +78,24 @@ fn the_document_about_a_task_is_ecss() {
 }
 
 #[test]
+fn a_container_that_has_ended_tells_how_and_when() {
+    let plan = planned(DEFINITION, settings());
+    let mut state = state(&plan);
+    state.containers[0].phase = ContainerPhase::Stopped;
+    state.containers[0].exit = Some(Exit::Code(7));
+    state.containers[0].finished_at = Some(Timestamp(9_000));
+    state.times.execution_stopped_at = Some(Timestamp(9_500));
+    let task = task_document(Version::V4, &plan, &state, &facts());
+    let app = &task["Containers"][0];
+    assert_eq!((&app["KnownStatus"], &app["ExitCode"]), (&json!("STOPPED"), &json!(7)));
+    assert_eq!(app["FinishedAt"], "1970-01-01T00:00:09Z");
+    assert_eq!(task["ExecutionStoppedAt"], "1970-01-01T00:00:09.5Z");
+    let tag = Tag { key: "team".into(), value: "blue".into() };
+    let tagged = task_with_tags(Version::V4, &plan, &state, &facts(), &[tag]);
+    assert_eq!(tagged["TaskTags"], json!({ "team": "blue" }));
+}
+
+#[test]
 fn an_older_version_has_no_newer_members() {
     let plan = planned(DEFINITION, settings());
     for version in [Version::V2, Version::V3] {

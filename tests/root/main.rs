@@ -46,6 +46,7 @@ mod scheduling;
 mod services;
 mod shared;
 mod task;
+mod top;
 mod tracing;
 mod values;
 mod volumes;

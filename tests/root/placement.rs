@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::services::{Host, PACE, PATIENCE, has};
+use crate::support::inside::Inside;
+use crate::support::root::Task;
 use crate::support::supervised::strike;
 use crate::support::{container, eventually, instance};
 
@@ -192,5 +194,32 @@ fn a_deployment_bakes_before_it_is_complete() {
         "40 s and a minute, at this pace: {primary:#}"
     );
     assert!(has(&host.events(), "deployment completed."));
+    host.delete();
+}
+
+#[test]
+fn a_task_protects_itself_from_inside_and_is_scaled_in_when_it_lets_go() {
+    let host = Host::new();
+    host.root.configure(
+        "[capacity]\ncpu = 100000\nmemory-mib = 100000\n[roles.app]\naccess-key-id = 'AK'\nsecret-access-key = 'hush'\n",
+    );
+    let mut definition = crate::support::definition(&[("web", &["listen", "80", "one"])]);
+    definition["taskRoleArn"] = json!("arn:aws:iam::000000000000:role/app");
+    host.register_as(definition, "web", &json!({}));
+    host.create("3", &[]);
+    let all: Vec<String> = host.until_running(3).into_keys().collect();
+    let task = Task { id: all[2].clone(), answer: json!({}) };
+    let inside = Inside::of(&host.root, &task, "web");
+    let state = format!("{}/task-protection/v1/state", inside.variable("ECS_AGENT_URI"));
+    let said = inside.ask("PUT", &state, r#"{"ProtectionEnabled": true, "ExpiresInMinutes": 5}"#).json();
+    assert_eq!(said["protection"]["ProtectionEnabled"], true, "{said:#}");
+    assert_eq!(inside.get(&state).json()["protection"], said["protection"]);
+    // The two others go, and a deployment or a lower count does not get at it.
+    host.service(&["update", "web", "--detach", "--desired-count", "0"]).ok();
+    host.until_told("was unable to scale in");
+    assert_eq!(host.until_running(1).into_keys().collect::<Vec<String>>(), all[2..]);
+    let said = inside.ask("PUT", &state, r#"{"ProtectionEnabled": false}"#).json();
+    assert_eq!(said["protection"]["ProtectionEnabled"], false, "{said:#}");
+    host.until_running(0);
     host.delete();
 }
