@@ -4,7 +4,7 @@
 //!
 //! - band 0, words and bare metal: [`ecs`], [`sys`]
 //! - band 1, pure decisions (no file, socket, clock, randomness, process): [`logging`], [`validate`], [`plan`], [`lifecycle`],
-//!   [`scheduler`], [`metadata`]
+//!   [`scheduler`], [`metadata`], [`session`]
 //! - band 2, the world, one folder each: [`store`], [`image`], [`net`], [`runtime`], [`logs`], [`aws`],
 //!   [`secrets`]
 //! - band 3, processes: [`worker`], [`supervisor`]
@@ -23,6 +23,7 @@ pub mod logging;
 pub mod metadata;
 pub mod plan;
 pub mod scheduler;
+pub mod session;
 pub mod validate;
 
 pub mod aws;

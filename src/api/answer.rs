@@ -29,6 +29,8 @@ pub fn perform(engine: &mut Engine, call: &Call, body: &[u8], id: &str) -> Answe
                 Err(error) => refuse(call.service, error.into(), id),
             };
         }
+        // Sessions are the endpoint's own, and no engine is needed for them.
+        Service::Ssm => return refuse(call.service, Refusal::new("UnknownOperationException", ""), id),
         Service::Sts => Neighbour::Sts,
         Service::Ec2 => Neighbour::Ec2,
     };
@@ -40,7 +42,7 @@ pub fn perform(engine: &mut Engine, call: &Call, body: &[u8], id: &str) -> Answe
 
 fn content_type(service: Service) -> &'static str {
     match service {
-        Service::Ecs => JSON,
+        Service::Ecs | Service::Ssm => JSON,
         Service::Sts | Service::Ec2 => XML,
     }
 }
@@ -48,7 +50,7 @@ fn content_type(service: Service) -> &'static str {
 /// The answer that says no, in the form of the service that was called.
 pub(super) fn refuse(service: Service, refusal: Refusal, id: &str) -> Answer {
     let (status, body) = match service {
-        Service::Ecs => {
+        Service::Ecs | Service::Ssm => {
             let Refusal { status, code, message, body } = &refusal;
             let plain = || serde_json::json!({ "__type": code, "message": message }).to_string().into_bytes();
             (*status, body.clone().unwrap_or_else(plain))

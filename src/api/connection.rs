@@ -177,11 +177,12 @@ where
 {
     let activity = Arc::new(Activity::new());
     let service = {
-        let activity = Arc::clone(&activity);
+        let (activity, stop) = (Arc::clone(&activity), stop.clone());
         service_fn(move |request| {
             let (shared, under_way) = (Arc::clone(&shared), UnderWay::begin(&activity));
+            let stop = stop.clone();
             async move {
-                let response = respond(&shared, peer, request).await;
+                let response = respond(&shared, peer, request, &stop).await;
                 drop(under_way);
                 Ok::<_, std::convert::Infallible>(response)
             }

@@ -16,6 +16,8 @@ use crate::ops::{AccessKey, AccessKeyStore, Authentication, KeyAccess};
 
 /// What ECS's actions are called by in the header `X-Amz-Target`.
 const TARGET: &str = "AmazonEC2ContainerServiceV20141113.";
+/// And Systems Manager's.
+const SSM_TARGET: &str = "AmazonSSM.";
 /// The longest name of an action that is believed to be one.
 const LONGEST_ACTION: usize = 64;
 
@@ -45,6 +47,8 @@ impl Peer {
 pub enum Service {
     /// JSON.
     Ecs,
+    /// JSON: what is said of sessions of ECS Exec.
+    Ssm,
     /// Forms and XML.
     Sts,
     /// Forms and XML.
@@ -137,7 +141,7 @@ fn caller(scope: Scope, key: &Arc<AccessKey>) -> Caller {
         KeyAccess::Full => Access::Full,
     };
     let clusters = Some(&key.clusters).filter(|all| !all.is_empty()).cloned();
-    Caller { name: key.name.clone(), region: Some(scope.region), access, clusters }
+    Caller { name: key.name.clone(), region: Some(scope.region), access, clusters, streams: None }
 }
 
 /// The service that is called: that of the signature's scope, else what the request looks like.
@@ -145,7 +149,9 @@ fn service(headers: &HeaderMap, claimed: Option<&Scope>, body: &[u8]) -> Service
     match claimed.map(|scope| scope.service.as_str()) {
         Some("sts") => Service::Sts,
         Some("ec2") => Service::Ec2,
+        Some("ssm") => Service::Ssm,
         Some(_) => Service::Ecs,
+        None if target(headers).starts_with(SSM_TARGET) => Service::Ssm,
         None if headers.contains_key("x-amz-target") => Service::Ecs,
         None => match form_action(body).as_str() {
             "" => Service::Ecs,
@@ -158,14 +164,16 @@ fn service(headers: &HeaderMap, claimed: Option<&Scope>, body: &[u8]) -> Service
 /// The action that is called; empty if none is.
 fn action(headers: &HeaderMap, service: Service, body: &[u8]) -> String {
     let named = match service {
-        Service::Ecs => {
-            let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-            target.strip_prefix(TARGET).unwrap_or_default().to_owned()
-        }
+        Service::Ecs => target(headers).strip_prefix(TARGET).unwrap_or_default().to_owned(),
+        Service::Ssm => target(headers).strip_prefix(SSM_TARGET).unwrap_or_default().to_owned(),
         Service::Sts | Service::Ec2 => form_action(body),
     };
     let is_word = (1..=LONGEST_ACTION).contains(&named.len()) && named.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_word { named } else { String::new() }
+}
+
+fn target(headers: &HeaderMap) -> &str {
+    headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 fn form_action(body: &[u8]) -> String {

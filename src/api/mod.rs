@@ -19,6 +19,7 @@ mod refusal;
 mod request;
 mod request_log;
 mod server;
+mod session;
 mod sigv4;
 mod tls;
 

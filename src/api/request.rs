@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::answer::{Answer, perform, refuse};
@@ -16,6 +17,7 @@ use super::pool::Undone;
 use super::refusal::Refusal;
 use super::request_log::Entry;
 use super::server::Shared;
+use super::session::{self, Keep};
 use crate::ops::actions::{Kind, action};
 
 /// The largest body, in bytes. (ECS's largest request, RegisterTaskDefinition, may have 64 KiB.)
@@ -26,8 +28,17 @@ const SMALL: u64 = 64 << 10;
 const BODY_TIME: Duration = Duration::from_secs(20);
 
 /// Answers a request, whatever it is.
-pub(super) async fn respond(shared: &Arc<Shared>, peer: Peer, request: Request<Incoming>) -> Response<Full<Bytes>> {
+pub(super) async fn respond(
+    shared: &Arc<Shared>,
+    peer: Peer,
+    request: Request<Incoming>,
+    stop: &watch::Receiver<bool>,
+) -> Response<Full<Bytes>> {
     let began = Instant::now();
+    if request.method() == Method::GET && request.uri().path().starts_with(session::PATH) {
+        let keep = Keep { pool: shared.starts.clone(), stop: stop.clone() };
+        return session::accept(&shared.sessions, keep, request);
+    }
     let (parts, body) = request.into_parts();
     if parts.method == Method::GET {
         match parts.uri.path() {
@@ -86,7 +97,8 @@ async fn read(shared: &Shared, parts: &Parts, body: Incoming) -> Result<Bytes, R
 
 async fn answer(shared: &Arc<Shared>, parts: &Parts, body: Bytes, peer: Peer, id: &str, told: &mut Told) -> Answer {
     match shared.front.admit(parts, &body, peer, SystemTime::now()) {
-        Ok(call) => {
+        Ok(mut call) => {
+            call.caller.streams = shared.streams(parts, peer);
             let region = call.caller.region.clone();
             *told = Told { action: call.action.clone(), key: call.key.clone(), region };
             perform_on_a_thread(shared, call, body, id.to_owned()).await
@@ -101,9 +113,12 @@ async fn answer(shared: &Arc<Shared>, parts: &Parts, body: Bytes, peer: Peer, id
 
 /// Those who only read have threads of their own.
 async fn perform_on_a_thread(shared: &Shared, call: Call, body: Bytes, id: String) -> Answer {
+    if call.service == Service::Ssm {
+        return session::answer(&shared.sessions, &call, &body, &id);
+    }
     let reads = match call.service {
         Service::Ecs => action(&call.action).is_none_or(|row| row.kind == Kind::Read),
-        Service::Sts | Service::Ec2 => true,
+        Service::Ssm | Service::Sts | Service::Ec2 => true,
     };
     let pool = if reads { &shared.reads } else { &shared.writes };
     let (service, own_id) = (call.service, id.clone());

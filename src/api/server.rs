@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::http::request::Parts;
 use sd_notify::NotifyState;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -21,12 +22,15 @@ use super::listen::{self, ListenError, Sockets, Tcp};
 use super::metrics::Metrics;
 use super::pool::Pool;
 use super::request_log::RequestLog;
+use super::session::Sessions;
 use super::tls::{self, TlsError};
-use crate::ops::{self, Authentication, Engine, OpsError, ServeOptions, host};
+use crate::ops::{self, Authentication, Engine, OpsError, ServeOptions, SessionOpener, host};
 
 /// Threads for those who only read, and for the others: these mostly wait.
 const READERS: usize = 4;
 const WRITERS: usize = 12;
+/// Threads that start the processes of sessions: in a container that has used up its CPU time that takes long.
+const STARTERS: usize = 4;
 /// Bodies of more than 64 KiB that are read at once.
 const LARGE_BODIES: usize = 16;
 /// How long requests that are under way may take when the endpoint is to end.
@@ -62,10 +66,23 @@ pub(super) struct Shared {
     pub(super) front: Front,
     pub(super) reads: Pool,
     pub(super) writes: Pool,
+    pub(super) starts: Pool,
     pub(super) large: Semaphore,
     pub(super) places: Arc<Places>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) log: RequestLog,
+    pub(super) sessions: Arc<Sessions>,
+    tls: bool,
+}
+
+impl Shared {
+    /// Where whoever has sent a request reaches streams: where they have reached this.
+    pub(super) fn streams(&self, parts: &Parts, peer: Peer) -> Option<String> {
+        let host = parts.headers.get("host").and_then(|host| host.to_str().ok());
+        let host = host.or_else(|| parts.uri.authority().map(|authority| authority.as_str()))?;
+        let scheme = if self.tls { "wss" } else { "ws" };
+        matches!(peer, Peer::Network(_)).then(|| format!("{scheme}://{host}"))
+    }
 }
 
 fn system(verb: &'static str) -> impl FnOnce(io::Error) -> ServeError {
@@ -78,7 +95,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     host::raise_open_files();
     host::keep_children();
     let root = options.root.as_deref();
-    let engine = Engine::open(root)?;
+    let mut engine = Engine::open(root)?;
     let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
     let sockets = listen::open(options, &engine.layout().endpoint_socket())?;
     let (log, writer) = match options.log {
@@ -89,14 +106,20 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         }
     };
     let metrics = Arc::new(Metrics::new());
+    let sessions = Sessions::new();
+    let opened = Arc::clone(&sessions);
+    engine.open_sessions_with(SessionOpener::new(move |order| opened.open(order)));
     let shared = Arc::new(Shared {
         front: Front::new(engine.access_keys(), options.authentication, options.rate),
         reads: Pool::start("read", READERS, &engine)?,
         writes: Pool::start("write", WRITERS, &engine)?,
+        starts: Pool::start("start", STARTERS, &engine)?,
         large: Semaphore::new(LARGE_BODIES),
         places: Arc::default(),
         metrics: Arc::clone(&metrics),
         log,
+        sessions,
+        tls: tls.is_some(),
     });
     let keeper = Keeper::start(engine, metrics).map_err(system("start the thread that looks after tasks"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

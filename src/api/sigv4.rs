@@ -201,7 +201,7 @@ fn check_scope(scope: &Scope, at: &str) -> Result<(), Refusal> {
             &at[..8]
         )));
     }
-    if !["ecs", "sts", "ec2"].contains(&scope.service.as_str()) {
+    if !["ecs", "ssm", "sts", "ec2"].contains(&scope.service.as_str()) {
         return Err(Refusal::invalid_signature("Credential should be scoped to correct service: 'ecs'."));
     }
     if !is_region(&scope.region) {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::arn::{ClusterArn, ContainerArn, TaskArn};
 use super::capacity_provider::CapacityProviderStrategyItem;
 use super::overrides::TaskOverride;
 use super::service::{NetworkConfiguration, PlacementConstraint, PlacementStrategy};
@@ -215,6 +216,41 @@ pub struct DescribeTasksRequest {
 pub struct TasksResponse {
     pub tasks: Vec<Task>,
     pub failures: Vec<Failure>,
+}
+
+/// ExecuteCommand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct ExecuteCommandRequest {
+    pub cluster: Option<String>,
+    pub container: Option<String>,
+    pub command: String,
+    pub interactive: bool,
+    pub task: String,
+}
+
+/// What ExecuteCommand answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct ExecuteCommandResponse {
+    pub cluster_arn: ClusterArn,
+    pub container_arn: ContainerArn,
+    pub container_name: String,
+    pub interactive: bool,
+    pub session: Session,
+    pub task_arn: TaskArn,
+}
+
+/// A session of ExecuteCommand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are ECS's")]
+pub struct Session {
+    pub session_id: String,
+    pub stream_url: String,
+    pub token_value: String,
 }
 
 /// ListTasks.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use self::aws::AwsSettings;
+pub use self::exec::{ExecConfig, ExecUser};
 pub(super) use self::image::is_proxy;
 pub use self::image::{ImageSettings, PullBehavior};
 pub use self::log::LogConfig;
@@ -23,6 +24,7 @@ use crate::plan::grants::Grants;
 mod aws;
 #[cfg(test)]
 mod documented;
+mod exec;
 mod image;
 mod log;
 mod prices;
@@ -72,6 +74,8 @@ pub struct Config {
     pub capacity: Capacity,
     /// The pace of ECS's clocks for services that are created here.
     pub time_scale: TimeScale,
+    /// Sessions of ECS Exec.
+    pub exec: ExecConfig,
 }
 
 /// `[vpc]`
@@ -137,6 +141,7 @@ impl Default for Config {
             volumes: VolumesConfig::default(),
             efs: BTreeMap::new(),
             instance: Grants::default(),
+            exec: ExecConfig::default(),
         }
     }
 }

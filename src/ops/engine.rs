@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::OpsError;
 use super::config::Config;
+use super::execute_command::SessionOpener;
 use super::index::Index;
 use crate::ecs::arn::Owner;
 use crate::image::ImageStore;
@@ -21,6 +22,7 @@ pub struct Engine {
     config_seen: Option<Seen>,
     pub(super) store: Store,
     pub(super) index: Arc<Mutex<Index>>,
+    pub(super) sessions: Option<SessionOpener>,
 }
 
 /// What tells a file from what it was: its inode, its size, and when it was written.
@@ -49,7 +51,8 @@ impl Engine {
         let config_seen = seen(&config_file);
         let config = Config::read(&config_file)?;
         let store = Store::open(&layout.store())?;
-        let mut engine = Self { layout, config, config_file, config_seen, store, index: Arc::default() };
+        let index = Arc::default();
+        let mut engine = Self { layout, config, config_file, config_seen, store, index, sessions: None };
         engine.rebuild()?;
         Ok(engine)
     }
@@ -58,7 +61,20 @@ impl Engine {
     pub fn another(&self) -> Result<Self, OpsError> {
         let (layout, config, config_file) = (self.layout.clone(), self.config.clone(), self.config_file.clone());
         let store = Store::open(&layout.store())?;
-        Ok(Self { layout, config, config_file, config_seen: self.config_seen, store, index: Arc::clone(&self.index) })
+        Ok(Self {
+            layout,
+            config,
+            config_file,
+            config_seen: self.config_seen,
+            store,
+            index: Arc::clone(&self.index),
+            sessions: self.sessions.clone(),
+        })
+    }
+
+    /// From now on, ExecuteCommand opens sessions there; with those that are made of this one too.
+    pub fn open_sessions_with(&mut self, opener: SessionOpener) {
+        self.sessions = Some(opener);
     }
 
     /// Reads the configuration again if its file is another one now: for those that live long. One that is wrong is not taken;

@@ -8,13 +8,14 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::exec_terminal::ExecTerminal;
 use super::{Engine, OpsError, TaskRecord};
 use crate::plan::ProcessPlan;
 use crate::plan::user::resolve;
 use crate::secrets::complete;
 use crate::sys;
 use crate::sys::spawn::OnParentDeath;
-use crate::worker::exec::{COMMAND, ExecRequest};
+use crate::worker::exec::{COMMAND, ExecRequest, Terminal};
 use crate::worker::protocol::InitFile;
 
 /// What differs from the container's own process.
@@ -37,17 +38,39 @@ pub struct ExecOptions {
 impl Engine {
     /// Runs a command in the container at a place and waits for its end; 128 + n when signal n has ended it.
     pub fn exec(&self, record: &TaskRecord, place: usize, options: &ExecOptions) -> Result<i32, OpsError> {
-        let container = &record.plan.containers[place];
-        let request = ExecRequest {
+        let terminal = if options.terminal { Terminal::Carried } else { Terminal::None };
+        let request = self.exec_request(record, place, options, terminal)?;
+        let failed = |source| OpsError::Exec { container: request.container.clone(), source };
+        start(&request, options.interactive).and_then(end_of).map_err(failed)
+    }
+
+    /// Starts a command in the container at a place, and hands its terminal over. It ends when that is let go, at the latest.
+    pub fn exec_in_terminal(
+        &self,
+        record: &TaskRecord,
+        place: usize,
+        options: &ExecOptions,
+    ) -> Result<ExecTerminal, OpsError> {
+        let request = self.exec_request(record, place, options, Terminal::HandedOver)?;
+        let failed = |source| OpsError::Exec { container: request.container.clone(), source };
+        ExecTerminal::start(&request).map_err(failed)
+    }
+
+    fn exec_request(
+        &self,
+        record: &TaskRecord,
+        place: usize,
+        options: &ExecOptions,
+        terminal: Terminal,
+    ) -> Result<ExecRequest, OpsError> {
+        Ok(ExecRequest {
             process: self.process(record, place, options)?,
             cgroup: record.plan.cgroup.clone(),
-            container: container.name.clone(),
+            container: record.plan.containers[place].name.clone(),
             filters: record.plan.filters.clone(),
             init: init(record, place)?,
-            terminal: options.terminal,
-        };
-        let failed = |source| OpsError::Exec { container: container.name.clone(), source };
-        start(&request, options.interactive).and_then(end_of).map_err(failed)
+            terminal,
+        })
     }
 
     fn process(&self, record: &TaskRecord, place: usize, options: &ExecOptions) -> Result<ProcessPlan, OpsError> {

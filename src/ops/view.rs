@@ -4,7 +4,7 @@ use super::TaskRecord;
 use crate::ecs::arn::Owner;
 use crate::ecs::container_definition::KeyValuePair;
 use crate::ecs::overrides::ContainerOverride;
-use crate::ecs::task::{Attachment, NetworkBinding, NetworkInterface};
+use crate::ecs::task::{Attachment, ManagedAgent, NetworkBinding, NetworkInterface};
 use crate::ecs::task_definition::EphemeralStorage;
 use crate::ecs::{self, Connectivity, ContainerStatus, LaunchType, Task, TaskOverride, TaskStatus, Timestamp};
 use crate::lifecycle::{self, ContainerPhase, Exit, LastStatus, StopCode};
@@ -112,9 +112,21 @@ fn container(record: &TaskRecord, place: usize, owner: &Owner) -> ecs::Container
         memory: mib(container.limits.memory),
         memory_reservation: mib(container.limits.memory_reservation),
         health_status: Some(state.health.status),
-        managed_agents: None,
+        managed_agents: managed_agents(record, place),
         network_bindings: network_bindings(record, place),
     }
+}
+
+/// The agent of ECS Exec, for a task that it was enabled for: here it is a part of the endpoint, and in every container.
+fn managed_agents(record: &TaskRecord, place: usize) -> Option<Vec<ManagedAgent>> {
+    let state = &record.state.containers[place];
+    let agent = ManagedAgent {
+        name: "ExecuteCommandAgent".to_owned(),
+        last_status: Some(container_status(state)),
+        last_started_at: state.started_at.map(time),
+        reason: None,
+    };
+    record.plan.asked.enable_execute_command.then(|| vec![agent])
 }
 
 fn interface(eni: &EniPlan) -> NetworkInterface {

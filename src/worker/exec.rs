@@ -1,5 +1,6 @@
-//! A process in a running container, on behalf of `berth exec`: this worker joins the container's group, enters its
-//! namespaces, starts the command with the container's own security floor, carries its terminal, and ends as it ends.
+//! A process in a running container, on behalf of `berth exec` and of ECS Exec: this worker joins the container's group, enters
+//! its namespaces, starts the command with the container's own security floor, carries its terminal or hands it over, and ends
+//! as it ends.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,10 +16,14 @@ use super::protocol::{InitFile, PLAN_FD};
 use crate::plan::{CgroupPlan, ProcessPlan};
 use crate::runtime::cgroup::Cgroups;
 use crate::runtime::exec::{ExecError, Streams, spawn};
-use crate::sys::{pidfd, tty};
+use crate::sys::spawn::inherited;
+use crate::sys::{passing, pidfd, tty};
 
 /// The name that starts the program as such a worker; its descriptor 3 is a memfd with an [`ExecRequest`].
 pub const COMMAND: &str = "exec-worker";
+
+/// The descriptor on which a terminal is handed over.
+const SOCKET_FD: i32 = 4;
 
 /// What is to run, and where.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,21 +38,32 @@ pub struct ExecRequest {
     pub filters: std::path::PathBuf,
     /// The container's first process.
     pub init: InitFile,
-    /// Whether the process gets a terminal of the container's, carried over this worker's standard streams.
-    pub terminal: bool,
+    /// Whether the process gets a terminal of the container's.
+    pub terminal: Terminal,
+}
+
+/// A process's terminal, and who carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Terminal {
+    /// It has none, but this worker's standard streams.
+    None,
+    /// This worker carries it over its standard streams.
+    Carried,
+    /// Whoever has started this worker: they get it on descriptor 4, a socket.
+    HandedOver,
 }
 
 /// Runs the command; the code is the command's, or the shell's for one that cannot be run.
 pub fn run() -> Result<i32, Box<dyn std::error::Error>> {
-    let [request] = crate::sys::spawn::inherited([PLAN_FD]);
+    let [request] = inherited([PLAN_FD]);
     let request: ExecRequest = serde_json::from_slice(&crate::sys::spawn::read_whole(&request)?)?;
     let init = pidfd::open(Pid::from_raw(request.init.pid))?;
     if pidfd::stat(Pid::from_raw(request.init.pid))?.start_time != request.init.start_time {
         return Err("the container has ended".into());
     }
     Cgroups::of_host()?.join(&request.cgroup, &request.container)?;
-    let streams = if request.terminal { Streams::Terminal } else { Streams::Inherited };
-    let running = match spawn(init.as_fd(), &request.process, &request.filters, streams, None) {
+    let streams = if request.terminal == Terminal::None { Streams::Inherited } else { Streams::Terminal };
+    let mut running = match spawn(init.as_fd(), &request.process, &request.filters, streams, None) {
         Ok(running) => running,
         Err(ExecError::Start { program, failure, source }) => {
             eprintln!("error: exec {program:?}: {}", source.desc());
@@ -55,8 +71,13 @@ pub fn run() -> Result<i32, Box<dyn std::error::Error>> {
         }
         Err(error) => return Err(error.into()),
     };
-    if let Some(terminal) = &running.terminal {
-        carry(terminal, running.pidfd.as_fd())?;
+    match (running.terminal.take(), request.terminal) {
+        (Some(terminal), Terminal::Carried) => carry(&terminal, running.pidfd.as_fd())?,
+        // No copy stays here: the terminal is gone when its owner lets it go.
+        (Some(terminal), Terminal::HandedOver) => {
+            passing::send(inherited([SOCKET_FD])[0].as_fd(), &[terminal.as_fd()])?
+        }
+        (_, _) => {}
     }
     Ok(running.wait()?.code())
 }

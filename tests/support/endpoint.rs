@@ -87,7 +87,7 @@ impl Endpoint {
     /// A program that calls it with this key.
     pub(crate) fn client(&self, program: impl AsRef<std::ffi::OsStr>, key: (&str, &str)) -> Command {
         let mut command = Command::new(program);
-        for service in ["ECS", "STS", "EC2"] {
+        for service in ["ECS", "SSM", "STS", "EC2"] {
             command.env(format!("AWS_ENDPOINT_URL_{service}"), &self.url);
         }
         command

@@ -27,12 +27,14 @@ pub struct Caller {
     pub access: Access,
     /// The clusters that they may see, by name; all, where there is no list.
     pub clusters: Option<Vec<String>>,
+    /// Where they reach streams, `ws://HOST:PORT`; nowhere, unless they call an endpoint over TCP.
+    pub streams: Option<String>,
 }
 
 impl Caller {
     /// Root on this host.
     pub fn root() -> Self {
-        Self { name: "root".to_owned(), region: None, access: Access::Full, clusters: None }
+        Self { name: "root".to_owned(), region: None, access: Access::Full, clusters: None, streams: None }
     }
 
     /// Their ARN in an account.

@@ -2,10 +2,10 @@
 
 use super::Kind::{Read, Write};
 use super::Scope::Cluster;
-use super::{Action, refuse, run};
+use super::{Action, run};
 use crate::ecs::request::{
-    DescribeTasksRequest, GetTaskProtectionRequest, ListTasksRequest, RunTaskRequest, StopTaskRequest,
-    UpdateTaskProtectionRequest,
+    DescribeTasksRequest, ExecuteCommandRequest, GetTaskProtectionRequest, ListTasksRequest, RunTaskRequest,
+    StopTaskRequest, UpdateTaskProtectionRequest,
 };
 
 pub(super) const ROWS: &[Action] = &[
@@ -25,6 +25,11 @@ pub(super) const ROWS: &[Action] = &[
         Cluster,
         run!(|engine, it: GetTaskProtectionRequest| engine.get_task_protection(&it)),
     ),
-    Action::new("ExecuteCommand", Write, Cluster, refuse!("ExecuteCommand"))
-        .refused("there is no Session Manager here: `berth exec` runs commands in containers"),
+    Action::new(
+        "ExecuteCommand",
+        Write,
+        Cluster,
+        run!(|engine, caller, it: ExecuteCommandRequest| engine.execute_command(caller, &it)),
+    )
+    .but("the endpoint is Session Manager, too"),
 ];

@@ -74,6 +74,7 @@ fn every_key_of_every_table_is_in_it() {
         "[environment-files]",
         "[roles.app]",
         "[prices]",
+        "[exec]",
         "[aws]",
         "[storage]",
         "[volumes]",

@@ -5,7 +5,7 @@ use super::source::{Token, Use, tokens, uses};
 /// The bands, lowest first; within band 1 a module may import those before it, elsewhere none of its own band.
 const BANDS: [&[&str]; 6] = [
     &["ecs", "sys"],
-    &["logging", "validate", "plan", "lifecycle", "scheduler", "metadata"],
+    &["logging", "validate", "plan", "lifecycle", "scheduler", "metadata", "session"],
     &["store", "image", "net", "runtime", "logs", "aws", "secrets"],
     &["worker", "supervisor", "lb"],
     &["ops"],

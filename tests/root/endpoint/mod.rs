@@ -4,6 +4,7 @@ mod bounds;
 mod clients;
 mod doors;
 mod every;
+mod exec;
 mod life;
 mod neighbours;
 mod rust_sdk;
