@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 PREFIX ?= /usr/local
 UNITDIR ?= /etc/systemd/system
-UNITS := berth.service berth.socket berth-resume.service berth@.service
+UNITS := berth.service berth.socket berth-resume.service berth-tasks.service berth.slice berth@.service
 CARGO_DEB := 3.8.0
 BUILT := target/x86_64-unknown-linux-gnu/release/berth
 BERTH := target/release/berth

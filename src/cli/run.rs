@@ -139,6 +139,7 @@ fn detached(engine: &mut Engine, record: &TaskRecord, interrupts: &SignalFd, out
         engine.wait(&record.plan, LastStatus::Stopped, Some(interrupts.as_fd()))?;
         record = engine.task(&record.plan)?;
     }
+    engine.settle()?;
     let records = [record];
     output.print(&TaskList::of(&records), |_| table(&records))?;
     failure(&records[0]).map_or(Ok(()), Err)

@@ -66,7 +66,7 @@ impl Engine {
                 None => (Txn::default().require_absent(&key), super::clusters::ClusterRecord::default_one()),
             };
             change(&mut record.created_with);
-            if self.store.commit(&txn.put(&key, &record))? == Commit::Done {
+            if self.store.commit_durably(&txn.put(&key, &record))? == Commit::Done {
                 return Ok(ClusterResponse { cluster: self.cluster_view(&name, true)? });
             }
         }

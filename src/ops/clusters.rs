@@ -65,7 +65,7 @@ impl Engine {
             let record = ClusterRecord { created_with: request.clone(), active: true };
             let arn = self.owner().cluster(&name).to_string();
             let txn = tags::put(txn.put(&key, &record), &arn, request.tags.as_deref().unwrap_or_default());
-            if self.store.commit(&txn)? == Commit::Done {
+            if self.store.commit_durably(&txn)? == Commit::Done {
                 break;
             }
         }
@@ -94,7 +94,7 @@ impl Engine {
         let created_with = self.cluster_record(&name)?.map(|entry| entry.value.created_with).unwrap_or_default();
         let arn = self.owner().cluster(&name).to_string();
         let txn = Txn::default().put(&key, &ClusterRecord { created_with, active: false });
-        let _: Commit = self.store.commit(&txn.delete(records::tags(&arn)))?;
+        let _: Commit = self.store.commit_durably(&txn.delete(records::tags(&arn)))?;
         Ok(ClusterResponse { cluster: self.cluster_view(&name, false)? })
     }
 

@@ -95,7 +95,7 @@ impl Engine {
             let last = self.store.last::<IgnoredAny>(&prefix, |_| true)?;
             let last: u32 = last.and_then(|last| last.key.strip_prefix(&prefix)?.parse().ok()).unwrap_or_default();
             let at = time::wall_ns() / 1_000_000;
-            if self.store.commit(&self.written(definition, last + 1, (by, at)))? == Commit::Done {
+            if self.store.commit_durably(&self.written(definition, last + 1, (by, at)))? == Commit::Done {
                 let task_definition = registered(definition, &owner, last + 1, (by, at));
                 let tags = definition.definition().tags.clone().unwrap_or_default();
                 return Ok(TaskDefinitionResponse { task_definition, tags });
@@ -139,7 +139,7 @@ impl Engine {
             found.status = Some(TaskDefinitionStatus::Inactive);
             found.deregistered_at = Some(Timestamp::from_millis(time::wall_ns() / 1_000_000));
             let txn = Txn::default().require_unchanged(&key, revision).put(&key, &found);
-            if self.store.commit(&txn)? == Commit::Done {
+            if self.store.commit_durably(&txn)? == Commit::Done {
                 return Ok(bare_response(found));
             }
         }

@@ -130,6 +130,11 @@ impl Engine {
         Ok(ImageStore::open(&self.layout.images())?)
     }
 
+    /// Brings to the disk what has been written of tasks, before somebody is told of them.
+    pub fn settle(&self) -> Result<(), OpsError> {
+        Ok(self.store.settle()?)
+    }
+
     /// Its directories.
     pub fn layout(&self) -> &Layout {
         &self.layout

@@ -95,7 +95,9 @@ impl Engine {
             }
             value.status = Some(TaskDefinitionStatus::DeleteInProgress);
             value.delete_requested_at = Some(Timestamp::from_millis(time::wall_ns() / 1_000_000));
-            if self.store.commit(&Txn::default().require_unchanged(&key, revision).put(&key, &value))? == Commit::Done {
+            if self.store.commit_durably(&Txn::default().require_unchanged(&key, revision).put(&key, &value))?
+                == Commit::Done
+            {
                 return Ok(Ok(value));
             }
         }

@@ -24,7 +24,7 @@ impl Engine {
             Some(until) => txn.put(&key, &Protection { until: until.0 }),
             None => txn.delete(&key),
         };
-        match self.store.commit(&txn)? {
+        match self.store.commit_durably(&txn)? {
             Commit::Done => self.wake(&service.key.clone()),
             Commit::Conflict => Err(OpsError::Stops { task: plan.id.clone() }),
         }

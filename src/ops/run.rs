@@ -24,6 +24,7 @@ use crate::plan::gpus::{self, Gpu};
 use crate::plan::make::{Names, Place, plan, plan_unstarted};
 use crate::plan::volumes::StorageSettings;
 use crate::plan::{Asked, LogSettings, ServiceLink, TaskPlan};
+use crate::runtime::cgroup::delegated;
 use crate::scheduler::PlacementRules;
 use crate::secrets::TaskValues;
 use crate::store::records::{self, GPUS, Lease, Room};
@@ -251,6 +252,7 @@ impl Engine {
             layout: &self.layout,
             resolv_conf,
             log,
+            cgroup: delegated(),
             pids: self.config.pids_limit,
             open_files: host_facts::open_files(),
             storage,

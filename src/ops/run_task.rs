@@ -75,6 +75,7 @@ impl Engine {
             let committed = self.store.commit(&batch.txn)?;
             drop(room);
             if committed == Commit::Done {
+                self.store.settle()?;
                 let no_values = TaskValues::default();
                 let values = images.as_ref().map_or(&no_values, |images| &images.values);
                 return self.set_going(batch, &course, ahead, values);

@@ -147,7 +147,7 @@ impl Engine {
                 None => (Txn::default().require_absent(&key), Settings::default()),
             };
             change(&mut settings);
-            if self.store.commit(&txn.put(&key, &settings))? == Commit::Done {
+            if self.store.commit_durably(&txn.put(&key, &settings))? == Commit::Done {
                 return Ok(());
             }
         }

@@ -120,7 +120,7 @@ impl Engine {
             if own > MOST {
                 return Err(EcsError::invalid_parameter(format!("A resource can have at most {MOST} tags.")).into());
             }
-            if self.store.commit(&put(txn, arn, &tags))? == Commit::Done {
+            if self.store.commit_durably(&put(txn, arn, &tags))? == Commit::Done {
                 return Ok(());
             }
         }

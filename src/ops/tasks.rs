@@ -239,7 +239,7 @@ impl Engine {
     }
 
     fn want(&mut self, plan: &TaskPlan, txn: &Txn) -> Result<(), OpsError> {
-        let _: Commit = self.store.commit(txn)?;
+        let _: Commit = self.store.commit_durably(txn)?;
         crate::sys::failpoint::pass("stop: it is wanted");
         poke(&plan.paths.control()).map_err(|source| OpsError::Control { task: plan.id.clone(), source })
     }
@@ -283,7 +283,7 @@ impl Engine {
         crate::sys::failpoint::pass("remove: the files are gone");
         let keys = [plan.plan_key(), plan.desired_key(), plan.status_key(), records::protection(&plan.id)];
         let txn = keys.into_iter().fold(Txn::default(), Txn::delete).delete(records::tags(&plan.arn().to_string()));
-        let _: Commit = self.store.commit(&txn)?;
+        let _: Commit = self.store.commit_durably(&txn)?;
         Ok(())
     }
 }

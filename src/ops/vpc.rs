@@ -54,7 +54,7 @@ impl Engine {
             return Ok(chosen.value);
         }
         let vpc = Vpc::default_in(self.claim_block(Purpose::Vpc)?, &self.config.region);
-        match self.store.commit(&Txn::default().require_absent(VPC).put(VPC, &vpc))? {
+        match self.store.commit_durably(&Txn::default().require_absent(VPC).put(VPC, &vpc))? {
             Commit::Done => Ok(vpc),
             Commit::Conflict => self.store.get::<Vpc>(VPC)?.map(|chosen| chosen.value).ok_or(OpsError::Contention),
         }
@@ -69,7 +69,7 @@ impl Engine {
             return Ok(chosen.value);
         }
         let block = self.claim_block(Purpose::Bridge)?;
-        match self.store.commit(&Txn::default().require_absent(BRIDGE).put(BRIDGE, &block))? {
+        match self.store.commit_durably(&Txn::default().require_absent(BRIDGE).put(BRIDGE, &block))? {
             Commit::Done => Ok(block),
             Commit::Conflict => self.store.get::<Cidr>(BRIDGE)?.map(|chosen| chosen.value).ok_or(OpsError::Contention),
         }

@@ -251,7 +251,7 @@ impl Engine {
                 stop.code = desired.code;
             }
             let txn = taken_away(plan, &entry).put(plan.status_key(), &record.state).put(plan.desired_key(), desired);
-            if self.store.commit(&txn)? == Commit::Done {
+            if self.store.commit_durably(&txn)? == Commit::Done {
                 poke(&plan.paths.order_control())
                     .map_err(|source| OpsError::Control { task: plan.id.clone(), source })?;
                 let _ = fs::remove_dir_all(&plan.paths.run); // else the next look does it

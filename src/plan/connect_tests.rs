@@ -28,6 +28,7 @@ fn names(count: u8) -> Names {
 fn place<'a>(layout: &'a Layout, connection: Connection<'a>) -> Place<'a> {
     Place {
         storage: &crate::plan::volumes::NO_SETTINGS,
+        cgroup: "",
         account: "0",
         region: "eu-west-1",
         cluster: "default",

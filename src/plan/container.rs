@@ -40,10 +40,10 @@ pub struct ContainerLimits {
     pub swappiness: Option<u8>,
 }
 
-/// The control groups of a task: `/berth-TAG/TASK` and one group per container below it, in every hierarchy.
+/// The control groups of a task: `berth-TAG/TASK` and one group per container below it, in every hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CgroupPlan {
-    /// The root's group, `berth-TAG`, relative to the hierarchy's mount point.
+    /// The root's group, `berth-TAG` or `DELEGATED/berth-TAG`, relative to the hierarchy's mount point.
     pub root: String,
     /// The task's group below it, the task id.
     pub task: String,

@@ -43,6 +43,8 @@ pub struct Place<'a> {
     pub resolv_conf: &'a str,
     /// What becomes of the containers' output.
     pub log: &'a LogSettings,
+    /// The group in which the root's is made, relative to a hierarchy's mount point; empty for the first one.
+    pub cgroup: &'a str,
     /// How many processes each container may have.
     pub pids: u32,
     /// The open-files limit of containers whose definition names none: Fargate's, or what this host allows of it.
@@ -210,7 +212,7 @@ fn plan_task(
         network,
         root_network,
         cgroup: CgroupPlan {
-            root: format!("berth-{tag}"),
+            root: cgroup_root(place.cgroup, &tag),
             task: names.task.clone(),
             limits: task_limits(definition, &containers),
         },
@@ -224,6 +226,14 @@ fn plan_task(
     };
     super::log::complete(task, place.log, place.layout, &mut plan);
     plan
+}
+
+/// The group of a root with that tag in the group `parent`.
+fn cgroup_root(parent: &str, tag: &str) -> String {
+    match parent {
+        "" => format!("berth-{tag}"),
+        parent => format!("{parent}/berth-{tag}"),
+    }
 }
 
 fn task_limits(definition: &ValidTaskDefinition, containers: &[ContainerPlan]) -> TaskLimits {

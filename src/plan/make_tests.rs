@@ -81,6 +81,7 @@ static SETTINGS: LogSettings = LogSettings {
 fn place<'a>(layout: &'a Layout, vpc: &'a Vpc) -> Place<'a> {
     Place {
         storage: &crate::plan::volumes::NO_SETTINGS,
+        cgroup: "",
         account: "000000000000",
         region: "eu-west-1",
         cluster: "default",

@@ -3,7 +3,8 @@
 //!
 //! Called by the workers and by `ops` for figures. Needs root and Linux 5.14 (`cgroup.kill`).
 //!
-//! Two levels: `/berth-TAG/TASK` carries the task's limits, a group below it those of one container. On v1 they are
+//! Two levels: `berth-TAG/TASK` carries the task's limits, a group below it those of one container. They stand in the
+//! group that systemd has delegated for them ([`delegated`]), or beside systemd's where there is none. On v1 they are
 //! made in five hierarchies (pids, memory, cpu, cpuacct, devices), and in no other: every further one costs a launch
 //! 0.1 ms and has nothing to hold. A container's processes therefore stay in their caller's cpuset, freezer and
 //! systemd groups there. The freezer is not needed to kill: see `kill`.
@@ -47,6 +48,16 @@ const OWN_SHARES: u32 = 1024;
 /// A carrier for each of ten containers, the task's pause process, and the workers that start them.
 const OWN_PIDS: u32 = 64;
 
+/// What `berth-tasks.service` has systemd delegate, on v2: tasks of units, of logins and of the endpoint have one place, which
+/// systemd neither writes below nor removes. A unit's own group cannot be that, because its tasks outlive it.
+const DELEGATED: &str = "berth.slice/berth-tasks.service";
+
+/// The group for tasks that systemd has delegated, relative to the mount point of v2; empty where there is none.
+pub fn delegated() -> &'static str {
+    // On a v1 host this is a tmpfs with the hierarchies' mount points.
+    if Path::new("/sys/fs/cgroup").join(DELEGATED).is_dir() { DELEGATED } else { "" }
+}
+
 /// The control groups of this host.
 #[derive(Debug, Clone)]
 pub struct Cgroups {
@@ -74,8 +85,9 @@ impl Cgroups {
         }
         if let Layout::V2 { root } = &self.layout {
             // From the top down, and only now: the task's group keeps another process from removing the root's.
-            enable_controllers(root)?;
-            enable_controllers(&root.join(&plan.root))?;
+            let own = root.join(&plan.root);
+            enable_controllers(own.parent().unwrap_or(root))?;
+            enable_controllers(&own)?;
             enable_controllers(&root.join(&plan.root).join(&plan.task))?;
         }
         limits::task(&self.layout, plan)
@@ -169,9 +181,9 @@ fn make_below_root(root: &Path, task: &str) -> Result<(), CgroupError> {
     made.map_err(|source| CgroupError::Create { group, source })
 }
 
-/// Gives the groups below `group` the controllers that berth uses. What is enabled stays untouched, so that the root
-/// group of a host under systemd is written to once at most; systemd cannot take a controller away again while the
-/// groups below have it enabled (the kernel answers EBUSY).
+/// Gives the groups below `group` the controllers that berth uses. What is enabled stays untouched, so that where nothing is
+/// delegated the host's root group is written to once at most; systemd cannot take a controller away again while the groups below
+/// have it enabled (the kernel answers EBUSY).
 fn enable_controllers(group: &Path) -> Result<(), CgroupError> {
     let path = group.join("cgroup.subtree_control");
     let enabled = read(&path)?;

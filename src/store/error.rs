@@ -34,6 +34,14 @@ pub enum StoreError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// The disk does not take what was written.
+    #[error("bring {path} to the disk")]
+    Sync {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
     /// The file was written by another berth.
     #[error(
         "the store {path} has format {found}, this berth knows format {FORMAT}: use the berth that wrote it, or move it away"

@@ -3,9 +3,9 @@
 //! Shaped like etcd (get, list by prefix, one transaction with preconditions), kept in one SQLite file in WAL mode that
 //! any number of processes open for as long as they need it. Called by `ops` and by supervisors.
 //!
-//! A commit survives the death of every process. It reaches the disk with SQLite's next checkpoint
-//! (`synchronous=NORMAL`): a power cut may take the last commits, never the file's consistency; what they described,
-//! running tasks, is gone with the power as well.
+//! A commit survives the death of every process. What somebody is told of survives a power cut too: [`Store::commit_durably`].
+//! Any other commit reaches the disk with the next of those, or with SQLite's next checkpoint (`synchronous=NORMAL`): a power cut
+//! may take the last ones, never the file's consistency; what they describe, running tasks, is gone with the power as well.
 
 mod error;
 pub mod records;
@@ -115,6 +115,8 @@ pub struct Store {
     path: PathBuf,
     /// Device and inode of the file.
     file: Option<(u64, u64)>,
+    /// SQLite's log of what was committed.
+    log: PathBuf,
 }
 
 impl Store {
@@ -137,11 +139,16 @@ impl Store {
         let found: i32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fail)?;
         match found {
             FORMAT => {}
-            0 => patiently(|| create(&db)).map_err(fail)?,
+            0 => {
+                patiently(|| create(&db)).map_err(fail)?;
+                path.parent().map_or(Ok(()), sync)?;
+            }
             _ => return Err(StoreError::Format { path: path.to_owned(), found }),
         }
         db.pragma_update(None, "synchronous", "NORMAL").map_err(fail)?;
-        Ok(Self { db, path: path.to_owned(), file: identity(path) })
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        Ok(Self { db, path: path.to_owned(), file: identity(path), log: log.into() })
     }
 
     /// Whether the file that is open is still the one that its path names.
@@ -249,6 +256,31 @@ impl Store {
         db.commit().map_err(fail)?;
         crate::sys::failpoint::pass("store: committed");
         Ok(Commit::Done)
+    }
+
+    /// The same, of what somebody is told: it is on the disk when this returns. Nobody else waits meanwhile.
+    pub fn commit_durably(&mut self, txn: &Txn) -> Result<Commit, StoreError> {
+        let done = self.commit(txn)?;
+        if done == Commit::Done {
+            self.settle()?;
+        }
+        Ok(done)
+    }
+
+    /// Brings to the disk whatever has been committed so far, by anybody: frames that SQLite has written to its log but not
+    /// synchronised. Those that a checkpoint has taken out of it were synchronised by that.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        sync(&self.log)
+    }
+}
+
+/// fdatasync(2) of a file or a directory; one that is not there has nothing to bring.
+fn sync(path: &Path) -> Result<(), StoreError> {
+    match std::fs::File::open(path).and_then(|file| file.sync_data()) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::Sync { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
     }
 }
 

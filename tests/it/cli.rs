@@ -52,6 +52,41 @@ const BROKEN: &str = r#"{
 "#;
 
 #[test]
+fn make_install_puts_everything_in_its_place_and_keeps_a_configuration_that_is_there() {
+    let place = tempfile::tempdir().unwrap();
+    let file =
+        |path: &str| fs::read_to_string(place.path().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let install = || {
+        let mut make = Command::new("make");
+        make.args(["--old-file=build", "install", &format!("BERTH={BERTH}")]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        let done = make.arg(format!("DESTDIR={}", place.path().display())).output().expect("make is there");
+        assert!(done.status.success(), "{done:?}");
+    };
+    install();
+    assert!(Command::new(place.path().join("usr/local/bin/berth")).arg("--version").status().unwrap().success());
+    for unit in ["berth.service", "berth-resume.service", "berth@.service"] {
+        let text = file(&format!("etc/systemd/system/{unit}"));
+        assert!(text.contains("ExecStart=/usr/local/bin/berth ") && !text.contains("/usr/bin/berth"), "{text}");
+    }
+    for other in [
+        "etc/systemd/system/berth.socket",
+        "etc/systemd/system/berth.slice",
+        "etc/systemd/system/berth-tasks.service",
+        "usr/lib/modules-load.d/berth.conf",
+        "usr/local/share/man/man1/berth-run.1",
+        "usr/local/share/bash-completion/completions/berth",
+        "usr/local/share/zsh/site-functions/_berth",
+        "usr/local/share/fish/vendor_completions.d/berth.fish",
+    ] {
+        assert!(!file(other).is_empty(), "{other}");
+    }
+    assert_eq!(file("etc/berth/config.toml"), include_str!("../../dist/config.toml"));
+    fs::write(place.path().join("etc/berth/config.toml"), "pids-limit = 5\n").unwrap();
+    install();
+    assert_eq!(file("etc/berth/config.toml"), "pids-limit = 5\n");
+}
+
+#[test]
 fn the_examples_can_be_run() {
     for file in ["examples/webserver.json", "examples/two-containers.json", "examples/three-containers.json"] {
         let output = berth(&["--format", "table", "lint", file]);

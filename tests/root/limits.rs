@@ -146,6 +146,22 @@ fn memory_limits_leave_no_swap_and_a_reservation_is_a_soft_limit() {
     assert_eq!(read(Some("web"), ["memory.soft_limit_in_bytes", "memory.low"]), Some(32));
 }
 
+/// PSI: only cgroup v2 counts it by group, and only a kernel that has it.
+#[test]
+fn stats_say_for_what_part_of_the_time_a_task_waits_for_its_cpu() {
+    let root = Root::with_images(&["probe"]);
+    let task = root.run_detached(&definition(&[("spin", &["spin", "4"])]));
+    let stats = || root.berth(["--format", "json", "stats", &task.id]).json()[0]["pressurePercent"]["cpu"].as_f64();
+    if root.group(&task, None, "", "cpu.pressure").is_none() {
+        assert_eq!(stats(), None);
+        return;
+    }
+    // Four threads have a quarter of a CPU: some of them wait nearly always. The kernel reports a mean of ten seconds.
+    let waits = eventually(Duration::from_secs(90), "the task waits", || stats().filter(|percent| *percent > 20.0));
+    say(&format!("four spinning threads in a task of 256 units wait for CPU {waits:.0} % of the time"));
+    assert!(waits <= 100.0, "{waits}");
+}
+
 #[test]
 fn a_container_has_no_more_processes_than_the_configuration_allows() {
     let root = Root::with_images(&["probe"]);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use berth::plan::{Layout, RootNetwork};
+use berth::runtime::cgroup::delegated;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -155,9 +156,11 @@ impl Leaks {
         let hierarchies = mounts.lines().filter(|line| line.contains(" - cgroup"));
         let mut found = Vec::new();
         for point in hierarchies.filter_map(|line| line.split(' ').nth(4)) {
-            let group = Path::new(point).join(&self.name);
-            if group.exists() {
-                tree(&group, true, &mut found);
+            for parent in ["", delegated()] {
+                let group = Path::new(point).join(parent).join(&self.name);
+                if group.exists() && !found.contains(&group) {
+                    tree(&group, true, &mut found);
+                }
             }
         }
         found

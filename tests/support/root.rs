@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use berth::plan::Layout;
+use berth::runtime::cgroup::delegated;
 use serde_json::Value;
 
 use super::command::{Finished, Running};
@@ -161,7 +162,7 @@ impl Root {
     /// A file of the group of a task, or of a container in it; `None` if it is not there.
     pub(crate) fn group(&self, task: &Task, container: Option<&str>, controller: &str, file: &str) -> Option<String> {
         let root = self.directory.path().canonicalize().expect("it is there");
-        let group = Path::new(&format!("berth-{}", Layout::below(&root).tag())).join(&task.id);
+        let group = Path::new(delegated()).join(format!("berth-{}", Layout::below(&root).tag())).join(&task.id);
         let group = container.map_or(group.clone(), |name| group.join(name)).join(file);
         let mounts = [Path::new("/sys/fs/cgroup").join(controller), "/sys/fs/cgroup".into()];
         mounts.iter().find_map(|mount| std::fs::read_to_string(mount.join(&group)).ok())

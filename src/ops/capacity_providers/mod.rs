@@ -80,7 +80,7 @@ impl Engine {
             let (name, group) = (request.name.clone(), group.clone());
             let record = ProviderRecord { name, group, active: true, update_status };
             let arn = self.owner().capacity_provider(&record.name);
-            if self.store.commit(&tags::put(txn.put(&key, &record), &arn, &tags))? == Commit::Done {
+            if self.store.commit_durably(&tags::put(txn.put(&key, &record), &arn, &tags))? == Commit::Done {
                 let view = CapacityProvider { tags, ..self.provider_view(&record) };
                 return Ok(CapacityProviderResponse { capacity_provider: view });
             }
@@ -278,7 +278,7 @@ impl Engine {
             };
             change(&mut found.value)?;
             let txn = Txn::default().require_unchanged(&key, found.revision).put(&key, &found.value);
-            if self.store.commit(&txn)? == Commit::Done {
+            if self.store.commit_durably(&txn)? == Commit::Done {
                 return Ok(CapacityProviderResponse { capacity_provider: self.provider_view(&found.value) });
             }
         }

@@ -1,10 +1,10 @@
 //! Checks of the control groups: controllers, swap, and the option that makes starts quicker.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Check, chain};
-use crate::runtime::cgroup::Cgroups;
+use crate::runtime::cgroup::{Cgroups, delegated};
 
 const FAVOR: &str = "favordynmods";
 
@@ -51,12 +51,24 @@ fn controllers(mounts: &[Mount]) -> Check {
         Err(error) => {
             Check::fail(name, chain(&error)).remedy("see what it says; `cat /proc/cgroups` lists what the kernel has")
         }
-        Ok(cgroups) if cgroups.is_v2() => Check::ok(name, "v2, with cpu, memory and pids"),
+        Ok(cgroups) if cgroups.is_v2() => v2(delegated(), Path::new("/run/systemd/system").exists()),
         Ok(_) => {
             let hybrid = mounts.iter().any(|mount| mount.kind == Kind::V2);
             let layout = if hybrid { "v1, beside a v2 hierarchy without controllers" } else { "v1" };
             Check::ok(name, format!("{layout}, with cpu, cpuacct, memory, pids and devices"))
         }
+    }
+}
+
+/// Where tasks stand on v2: systemd wants to be told whose a group is that it did not make.
+fn v2(delegated: &str, systemd: bool) -> Check {
+    let name = "cgroups";
+    let found = "v2, with cpu, memory and pids";
+    match delegated {
+        "" if systemd => Check::ok(name, format!("{found}; tasks have a group beside systemd's slices"))
+            .remedy("systemctl enable --now berth-tasks (then they have one that systemd delegates, in berth.slice)"),
+        "" => Check::ok(name, found),
+        group => Check::ok(name, format!("{found}; tasks are in {group}, which systemd delegates")),
     }
 }
 
@@ -104,11 +116,16 @@ mod tests {
     fn hierarchies_are_found_among_the_mounts() {
         let mounts = mounts(HYBRID);
         assert_eq!(mounts.len(), 2);
-        assert_eq!(
-            (mounts[0].kind, mounts[0].point.as_path()),
-            (Kind::V1, std::path::Path::new("/sys/fs/cgroup/memory"))
-        );
+        assert_eq!((mounts[0].kind, mounts[0].point.as_path()), (Kind::V1, Path::new("/sys/fs/cgroup/memory")));
         assert_eq!(mounts[1].options, ["rw", "nsdelegate"]);
+    }
+
+    #[test]
+    fn a_group_that_systemd_delegates_is_offered_where_there_is_none() {
+        assert!(v2("", true).remedy.unwrap().starts_with("systemctl enable --now berth-tasks"));
+        assert!(v2("", false).remedy.is_none());
+        let given = v2("berth.slice/x", true);
+        assert!(given.remedy.is_none() && given.found.contains("berth.slice/x"), "{given:?}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{Caller, Check, chain, not_seen};
 use crate::ops::config::Config;
 use crate::plan::Layout;
+use crate::runtime::cgroup::delegated;
 use crate::store::Store;
 use crate::sys::time;
 
@@ -78,7 +79,10 @@ fn programs(copies: &[PathBuf]) -> Check {
 /// Roots keep out of each other's way; that there are others explains what else is seen.
 fn roots(layout: &Layout) -> Check {
     let own = format!("berth-{}", layout.tag());
-    let groups = ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"];
+    let mut groups = vec![PathBuf::from("/sys/fs/cgroup"), PathBuf::from("/sys/fs/cgroup/pids")];
+    if !delegated().is_empty() {
+        groups.push(groups[0].join(delegated()));
+    }
     let names = groups.iter().filter_map(|group| fs::read_dir(group).ok()).flatten().flatten();
     let others: Vec<String> = names
         .filter_map(|entry| entry.file_name().into_string().ok())

@@ -131,7 +131,7 @@ impl Engine {
         let key = self.instance_key(cluster, &record.id);
         let arn = self.owner().container_instance(cluster, &record.id);
         let txn = tags::put(Txn::default().require_absent(&key).put(&key, record), &arn, tags);
-        match self.store.commit(&txn)? {
+        match self.store.commit_durably(&txn)? {
             Commit::Done => Ok(()),
             Commit::Conflict => Err(OpsError::Contention),
         }
@@ -156,7 +156,7 @@ impl Engine {
                 0 => Txn::default().require_absent(&entry.key),
                 revision => Txn::default().require_unchanged(&entry.key, revision),
             };
-            if self.store.commit(&txn.put(&entry.key, &record))? == Commit::Done {
+            if self.store.commit_durably(&txn.put(&entry.key, &record))? == Commit::Done {
                 return Ok(Some(record));
             }
         }

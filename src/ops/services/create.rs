@@ -43,7 +43,7 @@ impl Engine {
                 txn = txn.put(records::revision(&key, id), revision);
             }
             txn = tags::put(txn, &arn.to_string(), request.tags.as_deref().unwrap_or_default());
-            if self.store.commit(&txn)? == Commit::Done {
+            if self.store.commit_durably(&txn)? == Commit::Done {
                 self.wake(&key)?;
                 return Ok(ServiceResponse { service: self.service_view(&record) });
             }

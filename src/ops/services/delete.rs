@@ -36,7 +36,7 @@ impl Engine {
             service.status = ServiceStatus::Draining;
             service.desired = 0;
             let txn = Txn::default().require_unchanged(&entry.key, entry.revision).put(&entry.key, &entry.value);
-            if self.store.commit(&txn)? == Commit::Done {
+            if self.store.commit_durably(&txn)? == Commit::Done {
                 self.wake(&entry.key)?;
                 return Ok(ServiceResponse { service: self.service_view(&entry.value) });
             }

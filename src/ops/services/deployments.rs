@@ -115,7 +115,7 @@ impl Engine {
                 .into());
             }
             let txn = Txn::default().require_unchanged(&entry.key, entry.revision).put(&entry.key, &entry.value);
-            if self.store.commit(&txn)? == Commit::Done {
+            if self.store.commit_durably(&txn)? == Commit::Done {
                 self.wake(&entry.key)?;
                 let service_deployment_arn = request.service_deployment_arn.clone();
                 return Ok(StopServiceDeploymentResponse { service_deployment_arn });

@@ -179,7 +179,7 @@ impl Engine {
 
     fn put_service(&mut self, entry: &Entry<ServiceRecord>, txn: Txn) -> Result<bool, OpsError> {
         let txn = txn.require_unchanged(&entry.key, entry.revision).put(&entry.key, &entry.value);
-        let done = self.store.commit(&txn)? == Commit::Done;
+        let done = self.store.commit_durably(&txn)? == Commit::Done;
         if done {
             self.wake(&entry.key)?;
         }

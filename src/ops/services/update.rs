@@ -65,7 +65,7 @@ impl Engine {
             if let Some((id, revision)) = &updated.revision {
                 txn = txn.put(records::revision(&entry.key, id), revision);
             }
-            if self.store.commit(&txn)? == Commit::Done {
+            if self.store.commit_durably(&txn)? == Commit::Done {
                 self.wake(&entry.key)?;
                 return Ok(ServiceResponse { service: self.service_view(&updated.record) });
             }

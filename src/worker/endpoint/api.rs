@@ -72,7 +72,7 @@ impl Desk {
             Some(until) => txn.put(&key, &Protected { until: until.0 }),
             None => txn.delete(&key),
         };
-        if store.commit(&txn)? == Commit::Conflict {
+        if store.commit_durably(&txn)? == Commit::Conflict {
             return Ok(None);
         }
         // The loop wakes the scheduler; one that is gone leaves that to the next.
