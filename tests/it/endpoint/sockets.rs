@@ -17,12 +17,13 @@ use super::wire::{Address, Wire, bytes};
 use super::{access_key, engine, resident_kib, scheduler, times};
 
 /// What says that a signature was not accepted.
-const NOT_SIGNED: [&str; 5] = [
+const NOT_SIGNED: [&str; 6] = [
     "ExpiredTokenException",
     "IncompleteSignatureException",
     "InvalidSignatureException",
     "MissingAuthenticationTokenException",
     "UnrecognizedClientException",
+    "SignatureDoesNotMatch", // STS's word
 ];
 
 /// `berth serve` on a root of its own.
@@ -149,9 +150,17 @@ fn no_malformed_request_over_a_socket_makes_the_server_panic_fail_or_grow() {
 
 /// Whether the server takes a request for one of who has the key.
 fn is_accepted(wire: &mut Wire, parts: &Parts, body: &[u8]) -> bool {
-    let (_, answer) = wire.call(&bytes(parts, body)).expect("an answer");
-    let answer: Value = serde_json::from_slice(&answer).unwrap();
-    !answer["__type"].as_str().is_some_and(|name| NOT_SIGNED.contains(&name))
+    let (status, answer) = wire.call(&bytes(parts, body)).expect("an answer");
+    // Another service of AWS answers in XML.
+    let name = match serde_json::from_slice::<Value>(&answer) {
+        Ok(answer) => answer["__type"].as_str().map(str::to_owned),
+        Err(_) => {
+            let text = String::from_utf8(answer).expect("XML is text");
+            let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+            Some(code.unwrap_or_else(|| panic!("{status}: {text}")).0.to_owned())
+        }
+    };
+    !name.is_some_and(|name| NOT_SIGNED.contains(&name.as_str()))
 }
 
 #[test]
