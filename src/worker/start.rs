@@ -13,6 +13,7 @@ use crate::plan::ContainerPlan;
 use crate::plan::isolation::{IpcNamespace, Streams};
 use crate::plan::spec::{CgroupView, Surroundings};
 use crate::runtime::cgroup::CpuCap;
+use crate::runtime::container::StartError;
 use crate::runtime::storage::Disks;
 use crate::runtime::{bundle, cgroup, container, nodes};
 use crate::secrets::{ValuesError, complete};
@@ -144,7 +145,7 @@ impl Worker {
     }
 
     /// The file is written when the process is there, and again before it is let go: whoever finds the first form knows that
-    /// the program never began. Nothing is left to be written afterwards, when it might run and nobody know.
+    /// the program never began. Nothing is left to be written afterwards, when it might run and nobody know; unless it failed.
     fn let_go(
         &self,
         place: usize,
@@ -168,9 +169,16 @@ impl Worker {
         file.started = true;
         write_whole(&path, &file)?;
         reach("start: the second word is on disk")?;
-        created.start()?;
-        pass("start: the program runs");
-        Ok(())
+        let Err(error) = created.start() else {
+            pass("start: the program runs");
+            return Ok(());
+        };
+        // Its own word is the last one: an init that has no program has begun for all that can be seen of it.
+        if !matches!(error, StartError::Report(_)) {
+            file.started = false;
+            write_whole(&path, &file)?;
+        }
+        Err(error.into())
     }
 }
 

@@ -132,7 +132,9 @@ fn a_task_that_waits_for_its_image_is_stopped_at_once_and_holds_nothing_any_more
     eventually(PATIENCE, "somebody fetches", || (bringers(&arn).len() == 1).then_some(()));
     assert_eq!(arns_of(&host.ecs("list-tasks", &json!({}))), std::slice::from_ref(&arn));
     let stopped = host.ecs("stop-task", &json!({ "task": arn, "reason": "not any more" }))["task"].clone();
-    assert_eq!((&stopped["lastStatus"], &stopped["desiredStatus"]), (&json!("STOPPED"), &json!("STOPPED")));
+    // As it was when the request came; at once afterwards it has stopped.
+    assert_eq!((&stopped["lastStatus"], &stopped["desiredStatus"]), (&json!("PROVISIONING"), &json!("STOPPED")));
+    assert_eq!(host.ecs("describe-tasks", &json!({ "tasks": [arn] }))["tasks"][0]["lastStatus"], "STOPPED");
     assert_eq!((&stopped["stopCode"], &stopped["stoppedReason"]), (&json!("UserInitiated"), &json!("not any more")));
     eventually(PATIENCE, "the fetch ends", || bringers(&arn).is_empty().then_some(()));
     assert!(arns_of(&host.ecs("list-tasks", &json!({}))).is_empty());
