@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::command::Finished;
 use crate::support::root::Root;
-use crate::support::supervised::{copies, exists, processes, strike};
+use crate::support::supervised::{copies, processes, strike};
 use crate::support::{definition, eventually};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -256,16 +256,18 @@ fn after_a_reboot_resume_brings_the_count_back() {
     host.register("web", &["listen", "80", "one"], &json!({}));
     host.create("3", &[]);
     let old = host.until_running(3);
-    let mut all = host.scheduler();
-    for id in old.keys() {
-        all.extend(processes(&["supervise", id]).into_iter().map(|(pid, _)| pid));
-        all.extend(copies(id));
-    }
-    all.iter().for_each(|pid| strike(*pid));
-    eventually(PATIENCE, "all are gone", || all.iter().all(|pid| !exists(*pid)).then_some(()));
-    // what the last ones have started before they died
-    host.scheduler().into_iter().for_each(strike);
     let run: PathBuf = host.root.path().join("run");
+    // While one of them is struck another may start the next: all that there are, until there are none.
+    eventually(PATIENCE, "all are gone", || {
+        let mut all = host.scheduler();
+        for task in fs::read_dir(run.join("tasks")).unwrap().flatten() {
+            let id = task.file_name().into_string().unwrap();
+            all.extend(processes(&["supervise", &id]).into_iter().map(|(pid, _)| pid));
+            all.extend(copies(&id));
+        }
+        all.iter().for_each(|pid| strike(*pid));
+        all.is_empty().then_some(())
+    });
     fs::remove_dir_all(&run).unwrap();
     host.root.berth(["resume"]).ok();
     let new = host.until_running(3);
