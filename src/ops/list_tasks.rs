@@ -37,9 +37,11 @@ impl Engine {
         if record.state.last_status != LastStatus::Stopped {
             self.stop(&record.plan, reason)?;
         }
-        // The task may have come further by now: the answer is what it was, and what it should be.
-        let desired = self.task(&record.plan)?.desired;
-        Ok(StopTaskResponse { task: TaskRecord { desired, ..record }.view() })
+        // The task may have come further by now: the answer is what it was, what it should be, and why.
+        let TaskRecord { desired, state, .. } = self.task(&record.plan)?;
+        let mut shown = TaskRecord { desired, ..record };
+        shown.state.stop = shown.state.stop.or(state.stop);
+        Ok(StopTaskResponse { task: shown.view() })
     }
 
     /// DescribeTasks: whole ids or ARNs, at most a hundred.
