@@ -85,7 +85,8 @@ fn run(cli: Cli, endpoint: Endpoint) -> Result<(), Failure> {
             let overrides =
                 args.overrides.as_ref().map(|json| definition::read_overrides(json, &definition)).transpose()?;
             let what = run::What { definition: &definition, revision: Some(revision) };
-            run::run(&mut engine, what, overrides.unwrap_or_default(), &args, cli.format, output)
+            let overrides = overrides.unwrap_or_default();
+            timing::timed(args.timing, || run::run(&mut engine, what, overrides, &args, cli.format, output))
         }
         Command::Run(args) => {
             // What is wrong with a file is said to everybody.
@@ -93,7 +94,8 @@ fn run(cli: Cli, endpoint: Endpoint) -> Result<(), Failure> {
             let overrides =
                 args.overrides.as_ref().map(|json| definition::read_overrides(json, &definition)).transpose()?;
             let what = run::What { definition: &definition, revision: None };
-            run::run(&mut engine()?, what, overrides.unwrap_or_default(), &args, cli.format, output)
+            let (mut engine, overrides) = (engine()?, overrides.unwrap_or_default());
+            timing::timed(args.timing, || run::run(&mut engine, what, overrides, &args, cli.format, output))
         }
         Command::Register(args) => {
             let definition = registered::read(&args)?;

@@ -14,10 +14,9 @@ use super::output::{Output, note};
 use super::plain::plain;
 use super::progress::Shown;
 use super::tasks::{STOPPED_BY_USER, reason, table};
-use super::timing;
 use super::volumes;
 use crate::ops::{
-    Engine, Followed, LastStatus, LogQuery, RunOptions, StopCode, TaskList, TaskOverride, TaskRecord, Timing, Until,
+    Engine, Followed, LastStatus, LogQuery, RunOptions, StopCode, TaskList, TaskOverride, TaskRecord, Until,
     ValidTaskDefinition, Waited,
 };
 
@@ -31,20 +30,6 @@ pub(super) struct What<'a> {
 }
 
 pub(super) fn run(
-    engine: &mut Engine,
-    what: What<'_>,
-    overrides: TaskOverride,
-    args: &Run,
-    format: Option<Format>,
-    output: Output,
-) -> Result<(), Failure> {
-    let timing = args.timing.then(|| Timing::begin(&std::env::temp_dir())).transpose()?;
-    let outcome = start(engine, what, overrides, args, format, output);
-    timing.map_or(Ok(()), |timing| timing::show(&timing))?;
-    outcome
-}
-
-fn start(
     engine: &mut Engine,
     what: What<'_>,
     overrides: TaskOverride,

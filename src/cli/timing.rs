@@ -2,13 +2,18 @@
 
 use std::io::{self, Write};
 
+use super::error::Failure;
 use super::table::Table;
 use crate::ops::{Mark, Timing};
 
-/// Prints what has been reached by now.
-pub(super) fn show(timing: &Timing) -> io::Result<()> {
-    let marks = timing.marks()?;
-    io::stderr().lock().write_all(table(&marks).as_bytes())
+/// Does something, and prints what was reached meanwhile if that is wanted, whatever has come of it.
+pub(super) fn timed(is_wanted: bool, act: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    let timing = is_wanted.then(|| Timing::begin(&std::env::temp_dir())).transpose()?;
+    let outcome = act();
+    if let Some(timing) = timing {
+        io::stderr().lock().write_all(table(&timing.marks()?).as_bytes())?;
+    }
+    outcome
 }
 
 /// The time of each since the first, and since the one before.
