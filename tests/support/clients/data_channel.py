@@ -99,7 +99,10 @@ class DataChannel:
     def acknowledge(self, kind, name, sequence):
         told = {"AcknowledgedMessageType": kind, "AcknowledgedMessageId": name}
         told |= {"AcknowledgedMessageSequenceNumber": sequence, "IsSequentialMessage": True}
-        self.socket.send(encode("acknowledge", 0, 0, json.dumps(told).encode(), 3))
+        try:
+            self.socket.send(encode("acknowledge", 0, 0, json.dumps(told).encode(), 3))
+        except ConnectionClosed:
+            pass  # the other side has ended it; what it said before is still to be read
 
     def take(self, payload_type, payload):
         if payload_type == REQUEST:
