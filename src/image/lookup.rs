@@ -16,7 +16,7 @@ use nix::fcntl::{OFlag, open, readlinkat};
 use nix::sys::stat::{Mode, SFlag, fstat};
 
 use super::reference::ImageReference;
-use super::store::Image;
+use super::store::{Image, StoreError, layer_record};
 use super::trail::{is, is_whiteout, open_dir};
 use crate::sys::beneath::{open_beneath, xattr};
 
@@ -65,6 +65,11 @@ impl Image {
     /// The image's `/etc/group`; `None` if it has none.
     pub fn group(&self) -> Result<Option<String>, LookupError> {
         self.file(Path::new("/etc/group"))
+    }
+
+    /// The bytes of each layer's files, topmost first, as they were counted when it was unpacked.
+    pub fn layer_sizes(&self) -> Result<Vec<u64>, StoreError> {
+        self.layers.iter().map(|layer| Ok(layer_record(layer.parent().unwrap_or(layer))?.size)).collect()
     }
 
     /// A text file of at most 1 MiB; what is not UTF-8 in it is replaced. `None` if it is not there.

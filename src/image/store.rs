@@ -71,6 +71,13 @@ pub enum StoreError {
     InUse(Box<ImageReference>),
 }
 
+/// What is known of the layer in this directory.
+pub(crate) fn layer_record(layer: &Path) -> Result<LayerRecord, StoreError> {
+    let path = layer.join("layer.json");
+    let read = fs::read(&path).and_then(|json| Ok(serde_json::from_slice(&json)?));
+    read.map_err(io_error("read", &path))
+}
+
 pub(crate) fn io_error(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     move |source| StoreError::Io { act, path: path.to_owned(), source }
 }
@@ -184,9 +191,7 @@ impl ImageStore {
 
     /// What the store knows about a layer.
     pub(crate) fn layer_record(&self, chain: &Digest) -> Result<LayerRecord, StoreError> {
-        let path = self.layer(chain).join("layer.json");
-        let read = fs::read(&path).and_then(|json| Ok(serde_json::from_slice(&json)?));
-        read.map_err(io_error("read", &path))
+        layer_record(&self.layer(chain))
     }
 
     pub(crate) fn image(&self, record: &Record) -> Result<Image, StoreError> {

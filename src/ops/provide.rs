@@ -13,6 +13,7 @@ use crate::image::{Image, ImageReference, ImageStore, Origin, Progress, Using};
 use crate::lifecycle::Timestamp;
 use crate::plan::grants;
 use crate::plan::make::ImageFacts;
+use crate::plan::volumes::{layer_bytes, storage_bytes};
 use crate::secrets::TaskValues;
 use crate::sys::time;
 use crate::validate::ValidTaskDefinition;
@@ -98,8 +99,7 @@ impl Engine {
             if let Some(found) = found.into_iter().collect::<Option<Vec<_>>>()
                 && wanted.iter().all(|wanted| wanted.asked || !self.asks(&found[wanted.container], &wanted.reference))
             {
-                let facts = found.into_iter().map(facts).collect::<Result<_, _>>()?;
-                let outcome = Ok(Present { facts, _using: using });
+                let outcome = self.present(definition.definition(), found, using)?;
                 return Ok(TaskImages { started_at, stopped_at: now(), values, outcome });
             }
             drop(using);
@@ -155,12 +155,32 @@ impl Engine {
         let mut found = Vec::new();
         for reference in &references {
             match images.resolve(reference)?.filter(|image| fetched.is_some() || !self.asks(image, reference)) {
-                Some(image) => found.push(facts(image)?),
+                Some(image) => found.push(image),
                 None => return Ok(None),
             }
         }
-        let outcome = Ok(Present { facts: found, _using: using });
+        let outcome = self.present(definition.definition(), found, using)?;
         Ok(Some(TaskImages { started_at, stopped_at: now(), values, outcome }))
+    }
+
+    /// The images of all containers, unless they are larger than the task's ephemeral storage, of which they are a part.
+    fn present(
+        &self,
+        task: &TaskDefinition,
+        found: Vec<Image>,
+        using: Using,
+    ) -> Result<Result<Present, Missing>, OpsError> {
+        let is_held = self.is_held(task)?;
+        let facts: Vec<_> = found.into_iter().map(|image| facts(image, is_held)).collect::<Result<_, _>>()?;
+        let bytes = layer_bytes(&facts);
+        if let Some(size) = storage_bytes(task).filter(|size| is_held && *size < bytes) {
+            let reason = format!(
+                "CannotPullContainerError: the unpacked layers of the task's images are {bytes} bytes, and its ephemeral \
+                 storage is {size}: no space left on device"
+            );
+            return Ok(Err(Missing { container: None, reason }));
+        }
+        Ok(Ok(Present { facts, _using: using }))
     }
 
     /// What ECS finds out before it pulls.
@@ -261,12 +281,14 @@ fn wanted<'a>(containers: &'a [ContainerDefinition], references: &[ImageReferenc
     wanted.collect()
 }
 
-fn facts(image: Image) -> Result<ImageFacts, OpsError> {
+fn facts(image: Image, is_held: bool) -> Result<ImageFacts, OpsError> {
     let (passwd, group) = (image.passwd()?.unwrap_or_default(), image.group()?.unwrap_or_default());
+    let layer_sizes = if is_held { image.layer_sizes()? } else { Vec::new() };
     let config = image.config;
     Ok(ImageFacts {
         digest: image.digest.to_string(),
         layers: image.layers,
+        layer_sizes,
         entrypoint: config.entrypoint,
         cmd: config.cmd,
         env: config.env,

@@ -85,7 +85,7 @@ impl Engine {
         let volumes = self.layout.volumes();
         let systems = self.config.efs.iter().map(|(id, config)| (id.clone(), config.file_system()));
         Ok(StorageSettings {
-            templates: self.is_held(definition)?.then(|| self.layout.templates()),
+            templates: self.is_held(definition.definition())?.then(|| self.layout.templates()),
             host_paths: self.config.volumes.host_paths.clone(),
             file_systems: systems.collect(),
             shared: volumes.join("docker"),
@@ -95,8 +95,8 @@ impl Engine {
         })
     }
 
-    fn is_held(&self, definition: &ValidTaskDefinition) -> Result<bool, OpsError> {
-        let task: &TaskDefinition = definition.definition();
+    /// Whether what a task writes is held to its ephemeral storage.
+    pub(super) fn is_held(&self, task: &TaskDefinition) -> Result<bool, OpsError> {
         if !has_ephemeral_storage(task) {
             return Ok(false);
         }

@@ -72,8 +72,8 @@ pub(super) fn source(
         true => (settings.ebs.join(&id), DiskEnd::Kept),
         false => (paths.state.join("ebs.disk"), DiskEnd::Removed),
     };
-    let disk =
-        DiskPlan { file, bytes: size << 30, format: DiskFormat::New(kind), end, note: paths.run.join("ebs.json") };
+    let note = paths.run.join("ebs.json");
+    let disk = DiskPlan { file, bytes: size << 30, images: 0, format: DiskFormat::New(kind), end, note };
     Ok(VolumeSource::Ebs { id, disk })
 }
 

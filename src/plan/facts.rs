@@ -7,6 +7,8 @@ pub struct ImageFacts {
     pub digest: String,
     /// The unpacked layers, topmost first.
     pub layers: Vec<std::path::PathBuf>,
+    /// The bytes of each of them; empty where nothing is held to a size.
+    pub layer_sizes: Vec<u64>,
     /// ENTRYPOINT.
     pub entrypoint: Vec<String>,
     /// CMD.

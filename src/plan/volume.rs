@@ -49,6 +49,9 @@ pub struct DiskPlan {
     pub file: PathBuf,
     /// Its size in bytes.
     pub bytes: u64,
+    /// Bytes of it that the task's images take, as they do on Fargate.
+    #[serde(default)]
+    pub images: u64,
     /// What is in it.
     pub format: DiskFormat,
     /// What becomes of it at the task's end.

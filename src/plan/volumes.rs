@@ -136,7 +136,11 @@ pub(super) fn storage(
         .collect();
     let mounts = (0..own.len()).map(|place| with_others(task, place, &own)).collect();
     let size_gib = size(task);
-    let disk = settings.templates.as_ref().zip(size_gib).map(|(templates, size)| scratch(size, templates, paths));
+    let disk = settings
+        .templates
+        .as_ref()
+        .zip(size_gib)
+        .map(|(templates, size)| DiskPlan { images: layer_bytes(images), ..scratch(size, templates, paths) });
     Ok((StoragePlan { size_gib, disk, volumes }, mounts))
 }
 
@@ -151,10 +155,22 @@ pub(super) fn size(task: &TaskDefinition) -> Option<u32> {
     has_ephemeral_storage(task).then(|| asked.unwrap_or(DEFAULT_SIZE))
 }
 
+/// What the layers of these images take, each once, as far as that was asked for.
+pub fn layer_bytes(images: &[ImageFacts]) -> u64 {
+    let layers = images.iter().flat_map(|image| image.layers.iter().zip(&image.layer_sizes));
+    layers.collect::<BTreeMap<_, _>>().into_values().sum()
+}
+
+/// The bytes of its ephemeral storage, if it has any.
+pub fn storage_bytes(task: &TaskDefinition) -> Option<u64> {
+    size(task).map(|gib| u64::from(gib) << 30)
+}
+
 fn scratch(size_gib: u32, templates: &Path, paths: &TaskPaths) -> DiskPlan {
     DiskPlan {
         file: paths.disk(),
         bytes: u64::from(size_gib) << 30,
+        images: 0,
         format: DiskFormat::Scratch { template: templates.join(format!("scratch-{size_gib}gib.ext4")) },
         end: DiskEnd::Removed,
         note: paths.run.join("disk.json"),

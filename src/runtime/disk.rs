@@ -12,7 +12,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{FallocateFlags, Flock, FlockArg, OFlag, fallocate, openat};
+use nix::sys::stat::Mode;
 use serde::{Deserialize, Serialize};
 
 use super::mkfs::{self, MkfsError};
@@ -43,6 +44,17 @@ pub enum DiskError {
     Loop {
         /// The file.
         path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The images are larger than it.
+    #[error("take the {images} bytes of the task's images from its ephemeral storage of {disk} bytes")]
+    Images {
+        /// Their bytes.
+        images: u64,
+        /// The disk's.
+        disk: u64,
         /// Why not.
         #[source]
         source: io::Error,
@@ -96,6 +108,13 @@ fn mounted(plan: &DiskPlan) -> Result<OwnedFd, DiskError> {
     let attached = known.map_or(Ok(None), |note| LoopDevice::of(&file, note.device)).map_err(failed)?;
     let device = attached.map_or_else(|| LoopDevice::attach(&file), Ok).map_err(failed)?;
     let mount = mount(plan, &device)?;
+    if plan.images > 0 && !is_there {
+        take(&mount, plan.images).map_err(|source| DiskError::Images {
+            images: plan.images,
+            disk: plan.bytes,
+            source,
+        })?;
+    }
     remember(plan, &device)?;
     Ok(mount)
 }
@@ -120,6 +139,14 @@ fn mount(plan: &DiskPlan, device: &LoopDevice) -> Result<OwnedFd, DiskError> {
         fsmount(&context, attribute::NODEV)
     };
     mounted().map_err(refused)
+}
+
+/// Takes room for what is not kept in it, by a file that no container sees and in which nothing is written.
+fn take(mount: &OwnedFd, bytes: u64) -> io::Result<()> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC;
+    let file = openat(mount, "images", flags, Mode::from_bits_truncate(0o600))?;
+    let bytes = i64::try_from(bytes).map_err(|_| Errno::ENOSPC)?;
+    Ok(fallocate(file, FallocateFlags::empty(), 0, bytes)?)
 }
 
 /// Under another name until it is complete.

@@ -39,8 +39,8 @@ pub const TASK_DEFINITION: &[Field] = &[
         .remark("APPMESH: TCP connections are redirected by nftables in the task's own namespace"),
     ecs("inferenceAccelerators", List(&Structure(INFERENCE_ACCELERATOR)), "Unsupported field 'inferenceAccelerators'"),
     yes("ephemeralStorage", Structure(&[must("sizeInGiB", Integer)])).remark(
-        "the file system of writable layers and empty volumes, 20 if absent; image layers are shared by all tasks and do not \
-         count: on Fargate they do, packed and unpacked",
+        "the file system of writable layers and empty volumes, 20 if absent; the images' unpacked layers count, as on \
+         Fargate, though they are kept once for all tasks; packed ones are not kept, and do not",
     ),
     yes("runtimePlatform", Structure(RUNTIME_PLATFORM))
         .remark("absent means this host's; a task for another machine is on record as stopped, with ECS's reason"),

@@ -1,9 +1,10 @@
 //! Ephemeral storage: what a task can write, and what it cannot do to others.
 
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{mounted, shell, with_volumes};
 use crate::support::root::Root;
@@ -50,6 +51,39 @@ fn a_task_has_the_storage_that_its_definition_names_and_gives_back_what_it_delet
         (file.metadata().unwrap().blocks() * 512 < 50 << 20).then_some(())
     });
     root.berth(["rm", "-f", &started.id]).ok();
+}
+
+#[test]
+fn the_layers_of_a_tasks_images_are_a_part_of_its_storage() {
+    let root = Root::with_images(&["busybox"]);
+    let layers: Vec<_> = fs::read_dir(root.path().join("images/layers")).unwrap().collect();
+    let [Ok(layer)] = &layers[..] else { panic!("one layer: {layers:?}") };
+    let record = layer.path().join("layer.json");
+    let grow = |gib: u64| {
+        let mut known: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+        known["size"] = json!(gib << 30);
+        fs::write(&record, known.to_string()).unwrap();
+    };
+    // Both containers have the same layer.
+    grow(6);
+    let both =
+        task(&[shell("web", "df -P -k / | tail -n 1; sleep 1000", json!({})), shell("app", "sleep 1000", json!({}))]);
+    let started = root.run_detached(&both);
+    let text = root.until_written(&started, "web", "%");
+    let used: u64 = text.split_whitespace().nth(2).unwrap().parse().unwrap();
+    assert!((6 << 20..7 << 20).contains(&used), "{text}");
+    let disk = root.path().join("tasks").join(&started.id).join("disk").metadata().unwrap();
+    assert!(disk.blocks() * 512 < 100 << 20, "they are kept once, for all tasks: {}", disk.blocks());
+    root.berth(["rm", "-f", &started.id]).ok();
+    grow(21);
+    assert_eq!(root.run(&both).code(), 1);
+    let refused = root.list(&["-a"]).remove(0);
+    assert_eq!(refused["stopCode"], "TaskFailedToStart");
+    let reason = refused["stoppedReason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("CannotPullContainerError: ") && reason.ends_with("no space left on device"),
+        "{reason}"
+    );
 }
 
 #[test]
