@@ -53,6 +53,18 @@ pub struct Tag {
     pub value: String,
 }
 
+/// The tags of one of the two that a task is asked about, under the name that its document has for them; or why they
+/// cannot be told, which ECS's agent says in the document too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tagged {
+    /// `TaskTags` or `ContainerInstanceTags`.
+    pub member: &'static str,
+    /// Whose they are.
+    pub arn: String,
+    /// The tags, or the reason.
+    pub tags: Result<Vec<Tag>, String>,
+}
+
 /// What stands neither in the plan nor in the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -103,7 +115,7 @@ pub fn task_document(version: Version, plan: &TaskPlan, state: &TaskState, facts
     task.put("Limits", task_limits(plan));
     task.put("PullStartedAt", time(state.times.pull_started_at));
     task.put("PullStoppedAt", time(state.times.pull_stopped_at));
-    task.put("ExecutionStoppedAt", state.times.execution_stopped_at.map(time));
+    task.put("ExecutionStoppedAt", execution_stopped_at(state).map(time));
     task.put("AvailabilityZone", plan.zone.clone());
     if version == Version::V4 {
         task.put("AvailabilityZoneID", zone_id(&plan.zone, &plan.region));
@@ -121,14 +133,25 @@ pub fn task_document(version: Version, plan: &TaskPlan, state: &TaskState, facts
     Value::Object(task.0)
 }
 
-/// The same with its tags.
-pub fn task_with_tags(version: Version, plan: &TaskPlan, state: &TaskState, facts: &Facts, tags: &[Tag]) -> Value {
-    let mut task = task_document(version, plan, state, facts);
-    let tags: Map<String, Value> = tags.iter().map(|tag| (tag.key.clone(), tag.value.clone().into())).collect();
-    if !tags.is_empty() {
-        task["TaskTags"] = Value::Object(tags);
+/// The same with its tags and, where it was placed on one, those of its container instance.
+pub fn task_with_tags(version: Version, plan: &TaskPlan, state: &TaskState, facts: &Facts, all: &[Tagged]) -> Value {
+    let Value::Object(task) = task_document(version, plan, state, facts) else { unreachable!("it is an object") };
+    let mut task = Object(task);
+    let mut errors = Vec::new();
+    for Tagged { member, arn, tags } in all {
+        match tags {
+            Ok(tags) => {
+                let pairs = tags.iter().map(|tag| (tag.key.clone(), tag.value.clone().into()));
+                task.put(member, Value::Object(pairs.collect()));
+            }
+            Err(reason) => errors.push(json!({
+                "ErrorField": member, "ErrorCode": "ServerException", "ErrorMessage": reason, "StatusCode": 500,
+                "ResourceARN": arn,
+            })),
+        }
     }
-    task
+    task.put("Errors", errors);
+    Value::Object(task.0)
 }
 
 /// The document about the container with this runtime id; `None` if the task has none such.
@@ -293,6 +316,13 @@ fn clock(clock: Clock) -> Value {
 
 fn storage(storage: Storage) -> Value {
     json!({ "Utilized": storage.used >> 20, "Reserved": storage.size >> 20 })
+}
+
+/// When the first container ended that the task cannot do without, as ECS's agent has it: who reads this still runs.
+fn execution_stopped_at(state: &TaskState) -> Option<Timestamp> {
+    let ended = |container: &&Container| container.essential && container.phase == ContainerPhase::Stopped;
+    let first = state.containers.iter().filter(ended).filter_map(|container| container.finished_at).min();
+    first.or(state.times.execution_stopped_at)
 }
 
 fn desired(state: &TaskState, facts: &Facts) -> &'static str {

@@ -84,15 +84,27 @@ fn a_container_that_has_ended_tells_how_and_when() {
     state.containers[0].phase = ContainerPhase::Stopped;
     state.containers[0].exit = Some(Exit::Code(7));
     state.containers[0].finished_at = Some(Timestamp(9_000));
-    state.times.execution_stopped_at = Some(Timestamp(9_500));
     let task = task_document(Version::V4, &plan, &state, &facts());
     let app = &task["Containers"][0];
     assert_eq!((&app["KnownStatus"], &app["ExitCode"]), (&json!("STOPPED"), &json!(7)));
     assert_eq!(app["FinishedAt"], "1970-01-01T00:00:09Z");
-    assert_eq!(task["ExecutionStoppedAt"], "1970-01-01T00:00:09.5Z");
-    let tag = Tag { key: "team".into(), value: "blue".into() };
-    let tagged = task_with_tags(Version::V4, &plan, &state, &facts(), &[tag]);
-    assert_eq!(tagged["TaskTags"], json!({ "team": "blue" }));
+    assert_eq!(task["ExecutionStoppedAt"], "1970-01-01T00:00:09Z");
+}
+
+#[test]
+fn tags_are_told_and_so_is_why_some_are_not() {
+    let plan = planned(DEFINITION, settings());
+    let told = |member, tags| Tagged { member, arn: "arn:of:it".into(), tags };
+    let blue = Tag { key: "team".into(), value: "blue".into() };
+    let all = [told("TaskTags", Ok(vec![blue])), told("ContainerInstanceTags", Err("gone".to_owned()))];
+    let task = task_with_tags(Version::V4, &plan, &state(&plan), &facts(), &all);
+    assert_eq!(task["TaskTags"], json!({ "team": "blue" }));
+    assert!(task.get("ContainerInstanceTags").is_none());
+    let error = json!({ "ErrorField": "ContainerInstanceTags", "ErrorCode": "ServerException", "ErrorMessage": "gone",
+        "StatusCode": 500, "ResourceARN": "arn:of:it" });
+    assert_eq!(task["Errors"], json!([error]));
+    let plain = task_with_tags(Version::V4, &plan, &state(&plan), &facts(), &[told("TaskTags", Ok(Vec::new()))]);
+    assert_eq!(plain, task_document(Version::V4, &plan, &state(&plan), &facts()));
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod path;
 mod protection;
 mod stats;
 
-pub use document::{Clock, Facts, Storage, Tag, Version, container_document, task_document, task_with_tags};
+pub use document::{Clock, Facts, Storage, Tag, Tagged, Version, container_document, task_document, task_with_tags};
 pub use fault::{Fault, FaultError, FaultKind, Impairment, PortFault, Traffic, parse_fault};
 pub use pace::{BURST, Pace, STEADY};
 pub use path::{FaultAction, Metadata, Path, parse};

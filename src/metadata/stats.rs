@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::document::Version;
 use crate::lifecycle::Timestamp;
 
 /// CPU time in nanoseconds, and what the limit has done.
@@ -96,18 +97,18 @@ pub struct Sample {
     pub host_memory: u64,
 }
 
-/// The document about a container; `before` is an earlier sample, for what changes with time.
-pub fn stats_document(id: &str, name: &str, before: Option<&Sample>, now: &Sample) -> Value {
+/// The document about a container; `before` is an earlier sample, for what changes with time. Rates are version 4's.
+pub fn stats_document(version: Version, id: &str, name: &str, before: Option<&Sample>, now: &Sample) -> Value {
     let zero = Timestamp(0);
     let memory = &now.counters.memory;
-    let mut of_memory = json!({
+    let of_memory = json!({
         "usage": memory.usage,
         "max_usage": memory.peak.unwrap_or(memory.usage),
         "stats": memory.stat,
         "limit": memory.limit.unwrap_or(now.host_memory),
+        "failcnt": memory.failures,
     });
-    of_memory["failcnt"] = memory.failures.into();
-    json!({
+    let mut document = json!({
         "read": time(Timestamp(now.at_ns / 1_000_000)),
         "preread": time(before.map_or(zero, |sample| Timestamp(sample.at_ns / 1_000_000))),
         "pids_stats": pids(&now.counters),
@@ -120,8 +121,11 @@ pub fn stats_document(id: &str, name: &str, before: Option<&Sample>, now: &Sampl
         "name": name,
         "id": id,
         "networks": networks(&now.links),
-        "network_rate_stats": rates(before, now),
-    })
+    });
+    if version == Version::V4 {
+        document["network_rate_stats"] = rates(before, now);
+    }
+    document
 }
 
 fn cpu(sample: &Sample) -> Value {
@@ -214,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_first_sample_has_every_member_and_no_rate() {
-        let document = stats_document("id", "web", None, &sample(1_000_000_000, 10));
+        let document = stats_document(Version::V4, "id", "web", None, &sample(1_000_000_000, 10));
         for member in [
             "/precpu_stats/cpu_usage/total_usage",
             "/precpu_stats/system_cpu_usage",
@@ -233,9 +237,18 @@ mod tests {
     }
 
     #[test]
+    fn rates_are_told_by_the_newest_version_alone() {
+        let now = sample(1_000_000_000, 10);
+        for (version, told) in [(Version::V2, false), (Version::V3, false), (Version::V4, true)] {
+            let document = stats_document(version, "id", "web", None, &now);
+            assert_eq!(document.get("network_rate_stats").is_some(), told, "{version:?}");
+        }
+    }
+
+    #[test]
     fn rates_are_those_between_the_samples() {
         let (before, now) = (sample(1_000_000_000, 10), sample(3_000_000_000, 1010));
-        let document = stats_document("id", "web", Some(&before), &now);
+        let document = stats_document(Version::V4, "id", "web", Some(&before), &now);
         assert_eq!(document["network_rate_stats"]["rx_bytes_per_sec"], 500.0);
         assert_eq!(document["memory_stats"]["limit"], 1 << 30);
     }

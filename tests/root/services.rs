@@ -37,7 +37,7 @@ impl Host {
     }
 
     /// Registers a definition of one container with other members.
-    pub(super) fn register_as(&self, mut task: Value, family: &str, more: &Value) -> String {
+    pub(crate) fn register_as(&self, mut task: Value, family: &str, more: &Value) -> String {
         task["family"] = json!(family);
         task["containerDefinitions"][0]["stopTimeout"] = json!(2);
         for (name, value) in more.as_object().into_iter().flatten() {
@@ -51,7 +51,7 @@ impl Host {
         self.root.berth(["service"].iter().chain(args))
     }
 
-    pub(super) fn create(&self, count: &str, more: &[&str]) {
+    pub(crate) fn create(&self, count: &str, more: &[&str]) {
         let args = ["create", "web", "--task-definition", "web", "--desired-count", count];
         self.service(&[&args, &PACE[..], more].concat()).ok();
     }
@@ -69,7 +69,7 @@ impl Host {
         wanted.map(|task| (id(task), address(task))).collect()
     }
 
-    pub(super) fn until_running(&self, count: usize) -> BTreeMap<String, String> {
+    pub(crate) fn until_running(&self, count: usize) -> BTreeMap<String, String> {
         eventually(PATIENCE, "the count holds", || Some(self.running()).filter(|tasks| tasks.len() == count))
     }
 
@@ -83,12 +83,16 @@ impl Host {
         processes(&["schedule", root.to_str().unwrap()]).into_iter().map(|(pid, _)| pid).collect()
     }
 
-    pub(super) fn delete(&self) {
+    pub(crate) fn delete(&self) {
         self.service(&["delete", "--force", "web"]).ok();
     }
 
     pub(super) fn pid(&self, id: &str) -> Pid {
-        let text = fs::read(self.root.path().join(format!("run/tasks/{id}/c/web/init.json"))).unwrap();
+        self.pid_of(id, "web")
+    }
+
+    pub(crate) fn pid_of(&self, id: &str, container: &str) -> Pid {
+        let text = fs::read(self.root.path().join(format!("run/tasks/{id}/c/{container}/init.json"))).unwrap();
         let file: Value = serde_json::from_slice(&text).unwrap();
         Pid::from_raw(i32::try_from(file["pid"].as_i64().unwrap()).unwrap())
     }

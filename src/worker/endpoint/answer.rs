@@ -10,10 +10,11 @@ use subtle::ConstantTimeEq;
 use super::connection::Request;
 use super::role::{Had, Role};
 use super::sample::{Links, Samples};
+use crate::ecs::arn::Owner;
 use crate::ecs::task_definition;
 use crate::lifecycle::{LastStatus, TaskState, Timestamp};
 use crate::metadata::{
-    Clock, Facts, FaultAction, Metadata, Path, Storage, Tag, Version, container_document, parse, task_document,
+    Clock, Facts, FaultAction, Metadata, Path, Storage, Tag, Tagged, Version, container_document, parse, task_document,
     task_with_tags,
 };
 use crate::net::FaultSockets;
@@ -180,19 +181,19 @@ impl Desk {
         let id = id.unwrap_or_default();
         let document = match what {
             Metadata::Task => task_document(version, &self.plan, &state, &facts),
-            Metadata::TaskWithTags => match self.tags() {
-                Ok(tags) => task_with_tags(version, &self.plan, &state, &facts, &tags),
-                Err(error) => return failed(&error.to_string()),
-            },
+            Metadata::TaskWithTags => {
+                let tags = self.tags();
+                task_with_tags(version, &self.plan, &state, &facts, &tags)
+            }
             Metadata::Container => match container_document(version, &self.plan, &state, &facts, id) {
                 Some(document) => document,
                 None => return unknown(version, id),
             },
-            Metadata::Stats => match self.samples.stats(&self.plan, &state, Some(id)).remove(id) {
+            Metadata::Stats => match self.samples.stats(version, &self.plan, &state, Some(id)).remove(id) {
                 Some(document) => document,
                 None => return unknown(version, id),
             },
-            Metadata::TaskStats => Value::Object(self.samples.stats(&self.plan, &state, None)),
+            Metadata::TaskStats => Value::Object(self.samples.stats(version, &self.plan, &state, None)),
             Metadata::Associations => json!({ "Associations": [] }),
         };
         Reply::json(200, &document)
@@ -217,12 +218,25 @@ impl Desk {
         Ok(found.filter(|state| state.last_status != LastStatus::Stopped))
     }
 
-    fn tags(&mut self) -> Result<Vec<Tag>, StoreError> {
-        let key = records::tags(&self.plan.arn().to_string());
-        let all = self.store()?.get::<Vec<task_definition::Tag>>(&key)?.map(|entry| entry.value).unwrap_or_default();
+    /// The tags of the task, and of the container instance that it was placed on.
+    fn tags(&mut self) -> Vec<Tagged> {
+        let plan = &self.plan;
+        let owner = Owner { region: plan.region.clone(), account: plan.account.clone() };
+        let instance = plan.container_instance().map(|id| owner.container_instance(&plan.cluster, &id).to_string());
+        let all = [("TaskTags", Some(plan.arn().to_string())), ("ContainerInstanceTags", instance)];
+        let tagged = |(member, arn): (&'static str, Option<String>)| {
+            let arn = arn?;
+            let tags = self.tags_of(&arn).map_err(|error| error.to_string());
+            Some(Tagged { member, arn, tags })
+        };
+        all.into_iter().filter_map(tagged).collect()
+    }
+
+    fn tags_of(&mut self, arn: &str) -> Result<Vec<Tag>, StoreError> {
+        let found = self.store()?.get::<Vec<task_definition::Tag>>(&records::tags(arn))?;
         let tag =
             |tag: task_definition::Tag| Tag { key: tag.key.unwrap_or_default(), value: tag.value.unwrap_or_default() };
-        Ok(all.into_iter().map(tag).collect())
+        Ok(found.map(|entry| entry.value).unwrap_or_default().into_iter().map(tag).collect())
     }
 
     fn facts(&mut self) -> Result<Facts, StoreError> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::lifecycle::{ContainerPhase, TaskState};
-use crate::metadata::{Link, Sample, stats_document};
+use crate::metadata::{Link, Sample, Version, stats_document};
 use crate::plan::TaskPlan;
 use crate::runtime::cgroup::Cgroups;
 use crate::sys::time;
@@ -74,7 +74,13 @@ impl Samples {
     }
 
     /// The documents about a container, or about all, by their ids; null for one that does not run.
-    pub(super) fn stats(&mut self, plan: &TaskPlan, state: &TaskState, only: Option<&str>) -> Map<String, Value> {
+    pub(super) fn stats(
+        &mut self,
+        version: Version,
+        plan: &TaskPlan,
+        state: &TaskState,
+        only: Option<&str>,
+    ) -> Map<String, Value> {
         let wanted = |id: &str| only.is_none_or(|only| only == id);
         let places: Vec<usize> =
             (0..plan.containers.len()).filter(|place| wanted(&plan.containers[*place].runtime_id)).collect();
@@ -94,6 +100,7 @@ impl Samples {
             let pair = self.pairs.get(&container.runtime_id).filter(|_| runs(place));
             let document = pair.and_then(|pair| {
                 Some(stats_document(
+                    version,
                     &container.runtime_id,
                     &container.name,
                     pair.earlier.as_ref(),

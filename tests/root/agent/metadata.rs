@@ -1,77 +1,19 @@
 //! Metadata and statistics: every member, in every version.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
+use super::shape::{CONTAINER, STATS, TASK, check, time};
 use super::{one, staying, v4};
+use crate::services::Host;
 use crate::support::inside::Inside;
-use crate::support::root::Root;
+use crate::support::root::{Root, Task};
+use crate::support::supervised::strike;
 use crate::support::{container, eventually, task};
 
-/// The members of an object that are not there.
-fn missing(object: &Value, members: &[&str]) -> Vec<String> {
-    members.iter().filter(|member| object.get(**member).is_none()).map(|member| (*member).to_owned()).collect()
-}
-
-/// A point of time in RFC 3339, with a fraction or without.
-fn is_time(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok() && text.ends_with('Z'))
-}
-
-const TASK: [&str; 18] = [
-    "Cluster",
-    "TaskARN",
-    "Family",
-    "Revision",
-    "DesiredStatus",
-    "KnownStatus",
-    "Limits",
-    "PullStartedAt",
-    "PullStoppedAt",
-    "AvailabilityZone",
-    "AvailabilityZoneID",
-    "LaunchType",
-    "Containers",
-    "VPCID",
-    "Group",
-    "ClockDrift",
-    "FaultInjectionEnabled",
-    "Limits",
-];
-const CONTAINER: [&str; 19] = [
-    "DockerId",
-    "Name",
-    "DockerName",
-    "Image",
-    "ImageID",
-    "Ports",
-    "Labels",
-    "DesiredStatus",
-    "KnownStatus",
-    "Limits",
-    "CreatedAt",
-    "StartedAt",
-    "Type",
-    "LogDriver",
-    "LogOptions",
-    "ContainerARN",
-    "Health",
-    "RestartCount",
-    "Networks",
-];
-const NETWORK: [&str; 9] = [
-    "NetworkMode",
-    "IPv4Addresses",
-    "AttachmentIndex",
-    "MACAddress",
-    "IPv4SubnetCIDRBlock",
-    "DomainNameServers",
-    "PrivateDNSName",
-    "SubnetGatewayIpv4Address",
-    "NetworkMode",
-];
-
 #[test]
-fn the_metadata_has_every_member_that_ecs_has() {
+fn the_metadata_says_what_the_record_says() {
     let root = Root::with_images(&["probe"]);
     root.configure("dns = ['10.0.0.2']\n");
     let more = json!({
@@ -89,22 +31,18 @@ fn the_metadata_has_every_member_that_ecs_has() {
     let inside = Inside::of(&root, &task, "app");
 
     let document = inside.get(&v4(&inside, "/task")).json();
-    assert_eq!(missing(&document, &TASK), [""; 0], "{document:#}");
     assert_eq!(document["TaskARN"], record["taskArn"]);
     assert_eq!(document["Cluster"], record["clusterArn"]);
     assert_eq!((&document["DesiredStatus"], &document["KnownStatus"]), (&json!("RUNNING"), &json!("RUNNING")));
     assert_eq!(document["Limits"], json!({ "CPU": 0.25, "Memory": 512 }));
     assert_eq!((&document["LaunchType"], &document["Revision"]), (&json!("FARGATE"), &json!("1")));
-    assert!(is_time(&document["PullStartedAt"]) && is_time(&document["PullStoppedAt"]));
-    assert!(
-        is_time(&document["ClockDrift"]["ReferenceTimestamp"]) && document["ClockDrift"]["ClockErrorBound"].is_f64()
-    );
+    assert!(time(&document["PullStartedAt"]) && time(&document["PullStoppedAt"]));
+    assert!(time(&document["ClockDrift"]["ReferenceTimestamp"]) && document["ClockDrift"]["ClockErrorBound"].is_f64());
     assert_eq!(inside.get(&v4(&inside, "/taskWithTags")).json()["TaskARN"], document["TaskARN"]);
     let names: Vec<&Value> = document["Containers"].as_array().unwrap().iter().map(|one| &one["Name"]).collect();
     assert_eq!(names, ["app", "side"]);
 
     let container = inside.get(&v4(&inside, "")).json();
-    assert_eq!(missing(&container, &CONTAINER), [""; 0], "{container:#}");
     let own = record["containers"].as_array().unwrap().iter().find(|one| one["name"] == "app").unwrap();
     assert_eq!(container["ContainerARN"], own["containerArn"]);
     assert_eq!(container["DockerId"], own["runtimeId"]);
@@ -116,13 +54,12 @@ fn the_metadata_has_every_member_that_ecs_has() {
     assert_eq!(container["Labels"]["team"], "blue");
     assert_eq!(container["Labels"]["com.amazonaws.ecs.task-arn"], record["taskArn"]);
     assert_eq!(container["RestartCount"], 0);
-    assert!(is_time(&container["CreatedAt"]) && is_time(&container["StartedAt"]));
-    eventually(std::time::Duration::from_secs(20), "the container is healthy", || {
+    assert!(time(&container["CreatedAt"]) && time(&container["StartedAt"]));
+    eventually(Duration::from_secs(20), "the container is healthy", || {
         let container = inside.get(&v4(&inside, "")).json();
-        (container["Health"]["status"] == "HEALTHY" && is_time(&container["Health"]["statusSince"])).then_some(())
+        (container["Health"]["status"] == "HEALTHY" && time(&container["Health"]["statusSince"])).then_some(())
     });
     let network = &container["Networks"][0];
-    assert_eq!(missing(network, &NETWORK), [""; 0], "{network:#}");
     assert_eq!(network["IPv4Addresses"], json!([task.address()]));
     assert_eq!(network["MACAddress"], task.interface("macAddress"));
     assert_eq!(network["PrivateDNSName"], task.interface("privateDnsName"));
@@ -133,6 +70,111 @@ fn the_metadata_has_every_member_that_ecs_has() {
     assert_ne!(side.variable("ECS_CONTAINER_METADATA_URI_V4"), inside.variable("ECS_CONTAINER_METADATA_URI_V4"));
     assert_eq!(side.get(&v4(&side, "")).json()["Name"], "side");
     assert_eq!(side.get(&v4(&side, "/task")).json()["TaskARN"], record["taskArn"]);
+}
+
+/// The documents of a container and of a task as an older or a newer version has them, without and with tags.
+struct Seen {
+    task: Value,
+    tagged: Value,
+    container: Value,
+    stats: Value,
+    all_stats: Value,
+}
+
+fn seen(inside: &Inside, version: u8, id: &str) -> Seen {
+    let ask = |path: String| inside.get(&format!("http://169.254.170.2/v{version}/{path}")).json();
+    let [task, tagged, container, stats, all_stats] = match version {
+        2 => ["metadata", "metadataWithTags", &format!("metadata/{id}"), &format!("stats/{id}"), "stats"]
+            .map(|path| ask(path.to_owned())),
+        _ => ["/task", "/taskWithTags", "", "/stats", "/task/stats"].map(|tail| ask(format!("{id}{tail}"))),
+    };
+    Seen { task, tagged, container, stats, all_stats }
+}
+
+/// The containers of a task's document by their names.
+fn member<'a>(task: &'a Value, name: &str) -> &'a Value {
+    let containers = task["Containers"].as_array().unwrap();
+    containers.iter().find(|one| one["Name"] == name).unwrap_or_else(|| panic!("no {name} in {task:#}"))
+}
+
+#[test]
+fn every_member_is_there_when_it_should_be_and_is_what_it_should_be() {
+    let host = Host::new();
+    host.root.configure("dns = ['10.0.0.2']\n[capacity]\ncpu = 100000\nmemory-mib = 100000\n");
+    let check_by = |command: &[&str]| json!({ "command": command, "interval": 5, "timeout": 2, "retries": 1 });
+    let full = json!({
+        "portMappings": [{ "containerPort": 8080 }], "healthCheck": check_by(&["CMD", "/probe", "exit", "0"]), "restartPolicy": { "enabled": true },
+        "mountPoints": [{ "sourceVolume": "data", "containerPath": "/data" }],
+        "logConfiguration": { "logDriver": "awslogs", "options": { "awslogs-group": "g", "awslogs-region": "us-east-1",
+            "awslogs-stream-prefix": "p" } },
+    });
+    let brief = container("brief", &["trap", "TERM", "--", "0"], json!({}));
+    let late = container("late", &["ignore", "TERM"], json!({ "stopTimeout": 30 }));
+    let sick = json!({ "essential": false, "healthCheck": check_by(&["CMD", "/probe", "no-such-verb"]) });
+    let over = container("over", &["exit", "3"], json!({ "essential": false }));
+    let mut definition = task(&[staying("full", full), staying("sick", sick), over, brief, late]);
+    definition["volumes"] = json!([{ "name": "data" }]);
+    definition["ephemeralStorage"] = json!({ "sizeInGiB": 21 });
+    host.register_as(definition, "web", &json!({}));
+    host.create("1", &[]);
+    let task = host.until_running(1).into_keys().next().unwrap();
+    let task = Task { id: task, answer: Value::Null };
+    let arn = host.root.describe(&task)["taskArn"].as_str().unwrap().to_owned();
+    let tags = json!({ "resourceArn": arn, "tags": [{ "key": "team", "value": "blue" }] }).to_string();
+    host.root.berth(["ecs", "tag-resource", &tags]).ok();
+
+    let inside = Inside::of(&host.root, &task, "full");
+    let id = |name: &str| {
+        let task = inside.get(&v4(&inside, "/task")).json();
+        member(&task, name)["DockerId"].as_str().unwrap().to_owned()
+    };
+    eventually(Duration::from_secs(30), "one is over, one well, one sick", || {
+        let task = inside.get(&v4(&inside, "/task")).json();
+        let health = |name: &str| member(&task, name)["Health"]["status"].clone();
+        let over = member(&task, "over")["KnownStatus"] == "STOPPED";
+        (over && health("full") == "HEALTHY" && health("sick") == "UNHEALTHY").then_some(())
+    });
+    let full = ["ports", "held", "checked", "restarts", "volumes", "logs", "awsvpc"];
+    let others: [(&str, &[&str]); 3] = [
+        ("sick", &["held", "checked", "sick", "awsvpc"]),
+        ("over", &["held", "ended", "awsvpc"]),
+        ("late", &["held", "awsvpc"]),
+    ];
+    let of_stats: &[&str] = if root_is_v1(&host.root, &task) { &["v1"] } else { &[] };
+    for version in [2, 3, 4] {
+        let seen = seen(&inside, version, &id("full"));
+        let of_task = ["service", "sized", "awsvpc", "disk"];
+        check("the task", TASK, version, &of_task, &seen.task);
+        check("the task with tags", TASK, version, &[&of_task[..], &["tags"]].concat(), &seen.tagged);
+        assert_eq!(seen.tagged["TaskTags"], json!({ "team": "blue" }));
+        check("the container", CONTAINER, version, &full, &seen.container);
+        for (name, circumstances) in others {
+            check(name, CONTAINER, version, circumstances, member(&seen.task, name));
+        }
+        check("its statistics", STATS, version, of_stats, &seen.stats);
+        assert_eq!(seen.all_stats.as_object().unwrap().len(), 5);
+        for name in ["full", "sick", "brief", "late"] {
+            check(name, STATS, version, of_stats, &seen.all_stats[id(name)]);
+        }
+        assert!(seen.all_stats[id("over")].is_null(), "one that has ended has none");
+    }
+
+    // An essential container ends, another one takes its time to follow: that is seen from inside.
+    let late = Inside::of(&host.root, &task, "late");
+    strike(host.pid_of(&task.id, "brief"));
+    let stopping = eventually(Duration::from_secs(20), "the task stops", || {
+        let document = late.get(&v4(&late, "/task")).json();
+        (document["DesiredStatus"] == "STOPPED" && member(&document, "brief")["KnownStatus"] == "STOPPED")
+            .then_some(document)
+    });
+    check("the stopping task", TASK, 4, &["service", "sized", "awsvpc", "disk", "stopping"], &stopping);
+    strike(host.pid_of(&task.id, "late"));
+    host.delete();
+}
+
+/// Whether this host counts in hierarchies of their own.
+fn root_is_v1(root: &Root, task: &Task) -> bool {
+    root.group(task, None, "memory", "memory.usage_in_bytes").is_some()
 }
 
 #[test]
@@ -185,52 +227,12 @@ fn statistics_are_dockers_and_move() {
         let found = containers.iter().find(|one| one["name"] == name).unwrap();
         found["runtimeId"].as_str().unwrap().to_owned()
     };
-    eventually(std::time::Duration::from_secs(10), "the third container is over", || {
+    eventually(Duration::from_secs(10), "the third container is over", || {
         (inside.get(&v4(&inside, "/task")).json()["Containers"][2]["KnownStatus"] == "STOPPED").then_some(())
     });
     let all = inside.get(&v4(&inside, "/task/stats")).json();
     assert!(all[&id("over")].is_null(), "one that does not run: {:#}", all[&id("over")]);
     let busy = &all[&id("busy")];
-    for pointer in [
-        "/read",
-        "/preread",
-        "/name",
-        "/id",
-        "/num_procs",
-        "/pids_stats/current",
-        "/pids_stats/limit",
-        "/cpu_stats/cpu_usage/total_usage",
-        "/cpu_stats/cpu_usage/usage_in_kernelmode",
-        "/cpu_stats/cpu_usage/usage_in_usermode",
-        "/cpu_stats/system_cpu_usage",
-        "/cpu_stats/online_cpus",
-        "/cpu_stats/throttling_data/periods",
-        "/cpu_stats/throttling_data/throttled_periods",
-        "/cpu_stats/throttling_data/throttled_time",
-        "/precpu_stats/cpu_usage/total_usage",
-        "/precpu_stats/system_cpu_usage",
-        "/precpu_stats/online_cpus",
-        "/memory_stats/usage",
-        "/memory_stats/max_usage",
-        "/memory_stats/limit",
-        "/memory_stats/stats",
-        "/memory_stats/failcnt",
-        "/blkio_stats/io_service_bytes_recursive",
-        "/blkio_stats/io_serviced_recursive",
-        "/storage_stats",
-        "/networks/eth0/rx_bytes",
-        "/networks/eth0/rx_packets",
-        "/networks/eth0/rx_errors",
-        "/networks/eth0/rx_dropped",
-        "/networks/eth0/tx_bytes",
-        "/networks/eth0/tx_packets",
-        "/networks/eth0/tx_errors",
-        "/networks/eth0/tx_dropped",
-        "/network_rate_stats/rx_bytes_per_sec",
-        "/network_rate_stats/tx_bytes_per_sec",
-    ] {
-        assert!(busy.pointer(pointer).is_some_and(|value| !value.is_null()), "{pointer} in {busy:#}");
-    }
     assert_eq!(busy["memory_stats"]["limit"], 512 << 20, "the task's limit holds it");
     assert!(!busy["memory_stats"]["stats"].as_object().unwrap().is_empty());
     let number = |document: &Value, pointer: &str| document.pointer(pointer).and_then(Value::as_u64).unwrap();
@@ -241,7 +243,7 @@ fn statistics_are_dockers_and_move() {
         };
         (of("cpu_usage/total_usage"), of("system_cpu_usage"))
     };
-    eventually(std::time::Duration::from_secs(10), "the busy container's time moves", || {
+    eventually(Duration::from_secs(10), "the busy container's time moves", || {
         let (own, host) = share(&inside.get(&v4(&inside, "/task/stats")).json()[&id("busy")]);
         (own > 0 && host > 0).then_some(())
     });
@@ -256,7 +258,7 @@ fn a_container_may_listen_on_port_80_of_all_addresses() {
     let task = root.run_detached(&task(&[server]));
     let inside = Inside::of(&root, &task, "app");
     let own = format!("http://{}:80/", task.address());
-    eventually(std::time::Duration::from_secs(10), "the server answers", || {
+    eventually(Duration::from_secs(10), "the server answers", || {
         inside.there(|| std::net::TcpStream::connect((task.address().as_str(), 80)).ok()).map(drop)
     });
     let _ = own;
@@ -274,7 +276,7 @@ fn the_endpoint_survives_the_death_of_its_process_and_of_the_loop() {
     let pid: i32 = process.lines().next().expect("the process is in it").parse().unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
     let again = |what: &str| {
-        eventually(std::time::Duration::from_secs(15), what, || {
+        eventually(Duration::from_secs(15), what, || {
             let asked = inside.there(|| crate::support::inside::ask("GET", &v4(&inside, ""), ""));
             asked.ok().filter(|answer| answer.status == 200)
         })

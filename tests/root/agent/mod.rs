@@ -7,6 +7,7 @@ mod floods;
 mod metadata;
 mod probes;
 mod roles;
+mod shape;
 
 use serde_json::{Value, json};
 

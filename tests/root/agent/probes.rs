@@ -1,8 +1,8 @@
-//! Thirty ways to another task's metadata and credentials, none of which leads there; each asked in the task itself first,
-//! where it is answered.
+//! Thirty ways to another task's metadata and credentials, none of which leads there; each beside a control of its own: the
+//! same question where it is answered.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use serde_json::json;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::staying;
 use crate::support::inside::Inside;
 use crate::support::root::{Root, Task};
-use crate::support::{container, eventually, task};
+use crate::support::{eventually, task};
 
 const AGENT: &str = "169.254.170.2:80";
 const ROLES: &str = "[roles.victim]\naccess-key-id = 'AKVICTIM'\nsecret-access-key = 'hush'\n\
@@ -34,9 +34,29 @@ fn with(path: &str, header: &str) -> String {
     format!("GET {path} HTTP/1.1\r\n{header}\r\n\r\n")
 }
 
-fn run(root: &Root, name: &str, port: &str) -> (Task, Inside) {
-    let server = container("server", &["listen", port, name], json!({}));
-    let mut definition = task(&[staying("app", json!({ "dockerLabels": { "whose": name } })), server]);
+/// A way of asking something at an address.
+type Way<'a> = &'a dyn Fn(&str, &str) -> String;
+
+/// What somebody is told who asks at an address at which a server of the victim listens meanwhile.
+fn opened(victim: &Inside, place: &str, way: Way) -> String {
+    let listener = victim.there(|| TcpListener::bind(place)).unwrap_or_else(|error| panic!("{place}: {error}"));
+    listener.set_nonblocking(true).unwrap();
+    std::thread::scope(|scope| {
+        let server = scope.spawn(move || {
+            let (mut stream, _) = eventually(Duration::from_secs(5), "somebody asks", || listener.accept().ok());
+            // All of the question is read first: what is unread at the end would take the answer along.
+            stream.set_nonblocking(false).unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            stream.write_all(b"opened").unwrap();
+        });
+        let answer = way(place, "x");
+        server.join().unwrap();
+        answer
+    })
+}
+
+fn run(root: &Root, name: &str) -> (Task, Inside) {
+    let mut definition = task(&[staying("app", json!({ "dockerLabels": { "whose": name } }))]);
     definition["family"] = name.into();
     definition["taskRoleArn"] = format!("arn:aws:iam::000000000000:role/{name}").into();
     let task = root.run_detached(&definition);
@@ -48,8 +68,8 @@ fn run(root: &Root, name: &str, port: &str) -> (Task, Inside) {
 fn no_way_leads_to_another_tasks_metadata_or_credentials() {
     let root = Root::with_images(&["probe"]);
     root.configure(ROLES);
-    let (victim, within) = run(&root, "victim", "8001");
-    let (_other, outside) = run(&root, "other", "8002");
+    let (victim, within) = run(&root, "victim");
+    let (_other, outside) = run(&root, "other");
     let last = |text: &str| text.rsplit('/').next().unwrap().to_owned();
     let id = last(within.variable("ECS_CONTAINER_METADATA_URI_V4"));
     let own = last(outside.variable("ECS_CONTAINER_METADATA_URI_V4"));
@@ -106,26 +126,33 @@ fn no_way_leads_to_another_tasks_metadata_or_credentials() {
         probes += 1;
     }
 
-    // By address: somebody does answer there, but not to these.
-    let request = get(&format!("/v4/{id}/task"));
-    let control = |place: &Inside| {
-        eventually(Duration::from_secs(5), "the victim's own server answers", || {
-            let said = place.there(|| said(&format!("{address}:8001"), "x"));
-            said.contains("victim").then_some(())
-        })
+    // By address. Port 80 of the agent's address answers the victim itself, which is the control of each question there; on
+    // the port behind it, and at the victim's own address, it is a server of the victim's, which whoever asks does reach.
+    let questions = [get(&format!("/v4/{id}/task")), get(&format!("/v2/credentials/{credentials}"))];
+    let from_host: Way = &said;
+    let from_other: Way = &|place, request| outside.there(|| said(place, request));
+    let agent = "169.254.170.2:51679";
+    let by_address = |whose: &str, way: Way| {
+        for request in &questions {
+            let at_home = within.there(|| said(AGENT, request));
+            assert!(is_victims(&at_home), "control: {whose}, {request}: {at_home}");
+            let answer = way(AGENT, request);
+            assert!(!leaks(&answer), "{whose}, {request}: {answer}");
+        }
+        let control = opened(&within, &format!("{address}:51679"), way);
+        assert_eq!(control, "opened", "control: {whose}, {agent}");
+        let answer = way(agent, &questions[0]);
+        assert!(!leaks(&answer), "{whose}, {agent}: {answer}");
+        questions.len() + 1
     };
-    control(&outside);
-    let on_host = |place: &str| said(place, &request);
-    eventually(Duration::from_secs(5), "the host reaches the victim's server", || {
-        on_host(&format!("{address}:8001")).contains("victim").then_some(())
-    });
-    for port in [80, 51_679] {
-        for place in [format!("{address}:{port}"), format!("169.254.170.2:{port}")] {
-            let from_host = on_host(&place);
-            assert!(!leaks(&from_host), "the host, {place}: {from_host}");
-            let from_other = outside.there(|| said(&place, &request));
-            assert!(!leaks(&from_other), "another task, {place}: {from_other}");
-            probes += 2;
+    for (whose, way) in [("the host", from_host), ("another task", from_other)] {
+        probes += by_address(whose, way);
+        for port in [80, 51_679] {
+            let place = format!("{address}:{port}");
+            assert_eq!(opened(&within, &place, way), "opened", "control: {whose}, {place}");
+            let answer = way(&place, &questions[0]);
+            assert!(!leaks(&answer), "{whose}, {place}: {answer}");
+            probes += 1;
         }
     }
     // A task that has given up its own endpoint, to send what is meant for it elsewhere.
@@ -134,17 +161,9 @@ fn no_way_leads_to_another_tasks_metadata_or_credentials() {
         assert!(done.success(), "ip {args:?}");
     };
     ip(&["address", "del", "169.254.170.2/32", "dev", "lo"]);
-    for port in [80, 51_679] {
-        let answer = outside.there(|| said(&format!("169.254.170.2:{port}"), &request));
-        assert!(!leaks(&answer), "by the gateway, {port}: {answer}");
-        probes += 1;
-    }
+    probes += by_address("by the gateway", from_other);
     ip(&["route", "add", "169.254.170.2/32", "via", &address, "dev", "eth0", "onlink"]);
-    for port in [80, 51_679] {
-        let answer = outside.there(|| said(&format!("169.254.170.2:{port}"), &request));
-        assert!(!leaks(&answer), "by the victim's address, {port}: {answer}");
-        probes += 1;
-    }
+    probes += by_address("by the victim's address", from_other);
     assert!(probes >= 30, "{probes} probes");
-    assert!(is_victims(&within.there(|| said(AGENT, &request))), "the victim still has its own");
+    assert!(is_victims(&within.there(|| said(AGENT, &questions[0]))), "the victim still has its own");
 }
