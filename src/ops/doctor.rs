@@ -15,6 +15,7 @@ use std::thread;
 
 use serde::Serialize;
 
+use super::config::Config;
 use crate::plan::Layout;
 
 /// How a check came out.
@@ -75,11 +76,13 @@ enum Caller {
 pub fn examine(root: Option<&Path>) -> Vec<Check> {
     let layout = root.map_or_else(Layout::system, Layout::below);
     let config = root.map_or_else(|| PathBuf::from("/etc/berth/config.toml"), |root| root.join("config.toml"));
+    // Whether it can be read is a check of its own; the others then go by the defaults.
+    let settings = Config::read(&config).unwrap_or_default();
     let caller = if nix::unistd::geteuid().is_root() { Caller::Root } else { Caller::Other };
     let mut checks = kernel::checks(caller);
     checks.extend(cgroups::checks());
-    checks.extend(storage::checks(&layout, caller));
-    checks.extend(network::checks(&config, caller));
+    checks.extend(storage::checks(&layout, settings.storage.limit, caller));
+    checks.extend(network::checks(&layout, &config, &settings, caller));
     checks.extend(firewall::checks(caller));
     checks.extend(host::checks(&layout, &config, caller));
     checks

@@ -10,13 +10,15 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::chdir;
 
 use super::{Caller, Check, aside, not_seen};
+use crate::ops::config::StorageLimit;
+use crate::ops::storage::{Unheld, lacks};
 use crate::plan::Layout;
 
 const GIB: u64 = 1 << 30;
 
-pub(super) fn checks(layout: &Layout, caller: Caller) -> Vec<Check> {
+pub(super) fn checks(layout: &Layout, wanted: StorageLimit, caller: Caller) -> Vec<Check> {
     let directory = existing(&layout.state);
-    vec![overlay(&directory, caller), limit(), room(&layout.state, &directory)]
+    vec![overlay(&directory, caller), limit(wanted, lacks()), room(&layout.state, &directory)]
 }
 
 /// The nearest directory that is there: the state directory is made by the first task.
@@ -61,14 +63,22 @@ fn try_overlay(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether tasks can be held to their ephemeral storage.
-fn limit() -> Check {
+/// Whether tasks are held to their ephemeral storage, as the configuration wants it and the host can do it.
+fn limit(wanted: StorageLimit, lacks: Option<Unheld>) -> Check {
     let name = "ephemeral storage";
-    match crate::ops::storage::lacks() {
-        None => Check::ok(name, "tasks are held to their size, on loop devices"),
-        Some(unheld) => {
+    match (wanted, lacks) {
+        (StorageLimit::Never, _) => Check::ok(name, "tasks are not held to their size: [storage] limit is \"never\""),
+        (StorageLimit::Auto | StorageLimit::Always, None) => {
+            Check::ok(name, "tasks are held to their size, on loop devices")
+        }
+        (StorageLimit::Auto, Some(unheld)) => {
             Check::warn(name, format!("tasks are not held to their size: {}", unheld.reason())).remedy(unheld.remedy())
         }
+        (StorageLimit::Always, Some(unheld)) => Check::fail(
+            name,
+            format!("tasks cannot be held to their size, as [storage] limit demands: {}", unheld.reason()),
+        )
+        .remedy(unheld.remedy()),
     }
 }
 
@@ -91,10 +101,19 @@ fn room(state: &Path, directory: &Path) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::doctor::State;
 
     #[test]
     fn a_directory_that_is_not_there_yet_is_judged_by_the_one_above() {
         assert_eq!(existing(Path::new("/proc/no/such/dir")), Path::new("/proc"));
         assert_eq!(existing(Path::new("relative")), Path::new("/"));
+    }
+
+    #[test]
+    fn what_the_configuration_demands_and_the_host_cannot_do_lets_no_task_run() {
+        let state = |wanted| limit(wanted, Some(Unheld::NoLoop)).state;
+        assert_eq!(state(StorageLimit::Always), State::Fail);
+        assert_eq!(state(StorageLimit::Auto), State::Warn);
+        assert_eq!(state(StorageLimit::Never), State::Ok);
     }
 }
