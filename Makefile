@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build fixtures demo demo-image test chaos goals attack smoke-guest test-guest test-package test-power-cuts lint bench bench-launch bench-pull bench-services bench-api fuzz fuzz-api audit documents deb install clean help
+.PHONY: build fixtures demo demo-image test chaos goals attack smoke-guest test-guest test-package test-power-cuts validate-vagrant lint bench bench-launch bench-pull bench-services bench-api fuzz fuzz-api audit documents deb install clean help
 
 PREFIX ?= /usr/local
 UNITDIR ?= /etc/systemd/system
@@ -73,7 +73,7 @@ attack: build fixtures ## what is tried against the host from inside a container
 	REQUIRE_ROOT=1 BERTH_BIN="$(CURDIR)/target/release/berth" cargo test --quiet --locked --test root -- attacks:: floor:: hostile:: first_process::
 
 smoke-guest: build fixtures ## a task from image to clean end in a small virtual machine with cgroup v2; needs no root
-	$(call packages,qemu-system-x86 cpio kmod busybox-static binutils)
+	$(call packages,qemu-system-x86 cpio kmod busybox-static binutils e2fsprogs)
 	@vagrant/smoke
 
 test-guest: build fixtures ## the second suite on the reference host, a virtual machine: cgroup v2, systemd, Debian's kernel
@@ -90,6 +90,11 @@ test-power-cuts: deb ## the reference host loses its power CUTS= times (20) whil
 	$(call root)
 	$(call packages,qemu-system-x86 mmdebstrap e2fsprogs python3)
 	@vagrant/power-cuts $(or $(CUTS),20)
+
+# vagrant-libvirt, since Vagrant judges a file for a provider, and Debian has this one.
+validate-vagrant: ## whether Vagrant takes vagrant/Vagrantfile
+	$(call packages,vagrant vagrant-libvirt)
+	@cd vagrant && VAGRANT_HOME="$(CURDIR)/target/vagrant" VAGRANT_DOTFILE_PATH="$(CURDIR)/target/vagrant/machines" vagrant validate
 
 lint: ## formatting and clippy, warnings are errors
 	$(call packages,gcc libc6-dev pkg-config libseccomp-dev)
