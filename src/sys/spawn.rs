@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::unistd::Pid;
 
 use super::child;
@@ -22,9 +24,6 @@ pub enum OnParentDeath {
 
 /// Starts `program` with these arguments and an empty environment. The new process has exactly the descriptors `fds`, as its
 /// 0, 1, 2 ...; all its signals are unblocked and at their defaults.
-///
-/// The caller must be single-threaded or hold no lock that the C library needs between fork and exec: here nothing
-/// but system calls happens in between.
 pub fn spawn(program: BorrowedFd, args: &[&str], fds: &[BorrowedFd], death: OnParentDeath) -> io::Result<Pid> {
     let args: Vec<CString> = args.iter().map(|arg| CString::new(*arg)).collect::<Result<_, _>>()?;
     let mut argv: Vec<*const libc::c_char> = args.iter().map(|arg| arg.as_ptr()).collect();
@@ -34,36 +33,58 @@ pub fn spawn(program: BorrowedFd, args: &[&str], fds: &[BorrowedFd], death: OnPa
     environment.push(std::ptr::null());
     assert!(fds.len() <= MOST, "at most {MOST} descriptors");
     let fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-    let (report, child_report) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-    let parent = nix::unistd::getpid();
+    let (program, parent) = (program.as_raw_fd(), nix::unistd::getpid());
     super::failpoint::reach("spawn")?;
-    // SAFETY: the child calls nothing but async-signal-safe functions on memory prepared above, then execs or exits.
-    match unsafe { libc::fork() } {
-        -1 => Err(io::Error::last_os_error()),
-        0 => {
-            let error =
-                become_program(program.as_raw_fd(), &argv, &environment, &fds, child_report.as_raw_fd(), death, parent);
-            exit_child(child_report.as_raw_fd(), error)
-        }
-        pid => {
-            drop(child_report);
-            let pid = Pid::from_raw(pid);
-            let mut errno = [0; 4];
-            match nix::unistd::read(&report, &mut errno) {
-                Ok(4) => {
-                    nix::sys::wait::waitpid(pid, None)?;
-                    Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno)))
-                }
-                _ => {
-                    if death == OnParentDeath::Live {
-                        left().iter_mut().for_each(|all| all.push(pid));
-                    }
-                    Ok(pid)
-                }
-            }
-        }
+    let mut start = Start { program, argv: &argv, environment: &environment, fds: &fds, death, parent, error: 0 };
+    let pid = vfork(&mut start)?;
+    if start.error != 0 {
+        nix::sys::wait::waitpid(pid, None)?;
+        return Err(io::Error::from_raw_os_error(start.error));
     }
+    if death == OnParentDeath::Live {
+        left().iter_mut().for_each(|all| all.push(pid));
+    }
+    Ok(pid)
 }
+
+/// What the new process needs to become the program, prepared for it: it may allocate nothing.
+struct Start<'a> {
+    program: RawFd,
+    /// NULL at the end, as is the environment.
+    argv: &'a [*const libc::c_char],
+    environment: &'a [*const libc::c_char],
+    fds: &'a [RawFd],
+    death: OnParentDeath,
+    parent: Pid,
+    /// Its answer if it could not: an errno.
+    error: i32,
+}
+
+/// Starts the child in this very memory, as vfork(2) does: nothing is copied, however much that is. The caller's thread waits
+/// until the child has become the program or has ended; the other threads go on.
+fn vfork(start: &mut Start<'_>) -> io::Result<Pid> {
+    extern "C" fn child(start: *mut libc::c_void) -> i32 {
+        // SAFETY: it is the caller's, who waits in vfork(2)'s way.
+        let start = unsafe { &mut *start.cast::<Start<'_>>() };
+        start.error = become_program(start);
+        127
+    }
+    let mut stack: Vec<[u128; 16]> = Vec::with_capacity(STACK / size_of::<[u128; 16]>());
+    let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
+    // No handler of this process may run in the child, which resets them.
+    let mut old = SigSet::empty();
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut old))?;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the child has a stack of its own, which with all that it uses outlives it; it calls nothing but
+    // async-signal-safe functions, then execs or ends.
+    let pid = unsafe { libc::clone(child, top.cast(), flags, (&raw mut *start).cast()) };
+    let pid = Errno::result(pid);
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&old), None)?;
+    Ok(Pid::from_raw(pid?))
+}
+
+/// The stack of a child that has not become a program yet, in bytes.
+const STACK: usize = 32 << 10;
 
 /// The environment of a new process: none, but while a launch is timed, and for tests of this program's own failures.
 fn variables() -> Vec<CString> {
@@ -100,20 +121,12 @@ const MOST: usize = 40;
 const PARKING: RawFd = MOST as RawFd;
 
 /// In the child: arranges descriptors and signals, then execs. Returns the errno of what failed.
-fn become_program(
-    program: RawFd,
-    argv: &[*const libc::c_char],
-    environment: &[*const libc::c_char],
-    fds: &[RawFd],
-    report: RawFd,
-    death: OnParentDeath,
-    parent: Pid,
-) -> i32 {
+fn become_program(start: &Start<'_>) -> i32 {
     // SAFETY: plain system calls on numbers, and on the NULL-terminated lists that the caller keeps alive.
     unsafe {
-        if death == OnParentDeath::Die {
+        if start.death == OnParentDeath::Die {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
-            if libc::getppid() != parent.as_raw() {
+            if libc::getppid() != start.parent.as_raw() {
                 libc::_exit(1); // it died before the call above
             }
         }
@@ -123,41 +136,32 @@ fn become_program(
             libc::signal(signal, libc::SIG_DFL);
         }
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
-        let program = libc::fcntl(program, libc::F_DUPFD_CLOEXEC, PARKING);
-        let report = libc::fcntl(report, libc::F_DUPFD_CLOEXEC, PARKING);
-        if program < 0 || report < 0 {
+        let program = libc::fcntl(start.program, libc::F_DUPFD_CLOEXEC, PARKING);
+        if program < 0 {
             return *libc::__errno_location();
         }
         let mut parked = [0; MOST];
-        for (fd, parked) in fds.iter().zip(&mut parked) {
+        for (fd, parked) in start.fds.iter().zip(&mut parked) {
             *parked = libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, PARKING);
             if *parked < 0 {
                 return *libc::__errno_location();
             }
         }
-        for (place, parked) in parked.iter().enumerate().take(fds.len()) {
+        for (place, parked) in parked.iter().enumerate().take(start.fds.len()) {
             if libc::dup2(*parked, place as RawFd) < 0 {
                 return *libc::__errno_location();
             }
         }
-        libc::close_range(fds.len() as u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32);
+        libc::close_range(start.fds.len() as u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32);
         libc::syscall(
             libc::SYS_execveat,
             program,
             c"".as_ptr(),
-            argv.as_ptr(),
-            environment.as_ptr(),
+            start.argv.as_ptr(),
+            start.environment.as_ptr(),
             libc::AT_EMPTY_PATH,
         );
         *libc::__errno_location()
-    }
-}
-
-fn exit_child(report: RawFd, errno: i32) -> ! {
-    // SAFETY: writes four bytes of a local and ends the process without running anything of the parent's.
-    unsafe {
-        libc::write(report, (&raw const errno).cast(), 4);
-        libc::_exit(127)
     }
 }
 
