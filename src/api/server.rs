@@ -106,7 +106,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         }
     };
     let metrics = Arc::new(Metrics::new());
-    let sessions = Sessions::new();
+    let sessions = Sessions::new(engine.exec_config());
     let opened = Arc::clone(&sessions);
     engine.open_sessions_with(SessionOpener::new(move |order| opened.open(order)));
     let shared = Arc::new(Shared {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::OpsError;
-use super::config::Config;
+use super::config::{Config, ExecConfig};
 use super::execute_command::SessionOpener;
 use super::index::Index;
 use crate::ecs::arn::Owner;
@@ -133,6 +133,11 @@ impl Engine {
     /// Brings to the disk what has been written of tasks, before somebody is told of them.
     pub fn settle(&self) -> Result<(), OpsError> {
         Ok(self.store.settle()?)
+    }
+
+    /// How sessions of ECS Exec are held.
+    pub fn exec_config(&self) -> &ExecConfig {
+        &self.config.exec
     }
 
     /// Its directories.

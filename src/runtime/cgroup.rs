@@ -6,8 +6,8 @@
 //! Two levels: `berth-TAG/TASK` carries the task's limits, a group below it those of one container. They stand in the
 //! group that systemd has delegated for them ([`delegated`]), or beside systemd's where there is none. On v1 they are
 //! made in five hierarchies (pids, memory, cpu, cpuacct, devices), and in no other: every further one costs a launch
-//! 0.1 ms and has nothing to hold. A container's processes therefore stay in their caller's cpuset, freezer and
-//! systemd groups there. The freezer is not needed to kill: see `kill`.
+//! 0.1 ms and has nothing to hold (blkio, since Linux 6.10, does not even count without a limit). A container's processes
+//! therefore stay in their caller's cpuset, freezer, blkio and systemd groups there. The freezer is not needed to kill: see `kill`.
 //!
 //! cgroups-rs writes the limits; the groups are made, joined, emptied and removed by plain file operations, because
 //! its `create` ignores errors of `cgroup.subtree_control`, enables every controller in the host's root group and
@@ -187,7 +187,12 @@ fn make_below_root(root: &Path, task: &str) -> Result<(), CgroupError> {
 fn enable_controllers(group: &Path) -> Result<(), CgroupError> {
     let path = group.join("cgroup.subtree_control");
     let enabled = read(&path)?;
-    let missing = layout::V2_CONTROLLERS.iter().filter(|name| !enabled.split_whitespace().any(|word| word == **name));
+    let is_enabled = |name: &str| enabled.split_whitespace().any(|word| word == name);
+    if !is_enabled(layout::V2_DISKS) {
+        // By itself: a kernel without it, or whoever delegates without it, takes some figures and not the task.
+        let _ = write(&path, &format!("+{}", layout::V2_DISKS));
+    }
+    let missing = layout::V2_CONTROLLERS.iter().filter(|name| !is_enabled(name));
     let wanted = missing.map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
     if wanted.is_empty() {
         return Ok(());

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use berth::plan::{CgroupPlan, ContainerLimits, TaskLimits};
 use berth::runtime::cgroup::{CgroupError, Cgroups, hide};
 use berth::runtime::devices::DEFAULT;
+use berth::sys::loop_device::LoopDevice;
 
 const MIB: u64 = 1 << 20;
 
@@ -356,4 +357,20 @@ fn libcontainer_finds_no_control_group_to_write_to_where_they_are_hidden_and_the
     assert!(!mounts.contains(" - cgroup"), "{mounts}");
     assert!(mounts.lines().any(|line| line.contains(" /sys/fs/cgroup ro,") && line.contains(" - tmpfs ")), "{mounts}");
     assert!(!task.dirs().is_empty());
+}
+
+/// On v1 the kernel counts them only where somebody has set a limit for the device.
+#[test]
+fn reads_of_a_disk_are_counted_on_v2() {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(4 * MIB).unwrap();
+    let disk = LoopDevice::attach(&file).unwrap();
+    let task = Task::unlimited();
+    task.container("web", &limits());
+    let reading = fs::File::open(disk.path()).unwrap();
+    let mut command = task.shell("web", "cat >/dev/null");
+    assert!(command.stdin(reading).output().unwrap().status.success());
+    let counted = task.cgroups.counters(&task.plan, Some("web")).unwrap().io;
+    let read: Vec<u64> = counted.iter().map(|io| io.bytes.0).collect();
+    assert_eq!(read, if task.cgroups.is_v2() { vec![4 * MIB] } else { vec![] }, "{counted:?}");
 }

@@ -29,6 +29,19 @@ pub(crate) struct Endpoint {
     key: Value,
     log: PathBuf,
     answers: PathBuf,
+    /// Who has signed its certificate, if it speaks TLS.
+    authority: Option<PathBuf>,
+}
+
+/// A certificate for 127.0.0.1 that has signed itself, and its key.
+pub(crate) fn certificate(root: &Root) -> (PathBuf, PathBuf) {
+    let (certificate, key) = (root.path().join("cert.pem"), root.path().join("key.pem"));
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]);
+    openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+    Running::start(openssl).wait(CALL).ok();
+    (certificate, key)
 }
 
 impl Endpoint {
@@ -37,8 +50,19 @@ impl Endpoint {
         Self::with(root, &[])
     }
 
+    /// One that speaks TLS.
+    pub(crate) fn with_tls(root: &Root) -> Self {
+        let (certificate, key) = certificate(root);
+        let text = |path: &Path| path.to_str().expect("it is a text").to_owned();
+        Self::trusted(root, &["--tls-cert", &text(&certificate), "--tls-key", &text(&key)], Some(certificate))
+    }
+
     /// One with more options.
     pub(crate) fn with(root: &Root, more: &[&str]) -> Self {
+        Self::trusted(root, more, None)
+    }
+
+    fn trusted(root: &Root, more: &[&str], authority: Option<PathBuf>) -> Self {
         let key = root.berth(["--format", "json", "key", "create", "tester"]).json();
         let log = root.path().join("requests.log");
         let mut command = root.command(["serve", "--listen", "127.0.0.1:0"].iter().chain(more));
@@ -55,7 +79,7 @@ impl Endpoint {
         let url = line.trim().rsplit(' ').next().expect("it has words").to_owned();
         std::thread::spawn(move || told.read_to_end(&mut Vec::new()));
         let answers = root.path().join("answers.jsonl");
-        let this = Self { child, url, socket: root.path().join("run/ecs.sock"), key, log, answers };
+        let this = Self { child, url, socket: root.path().join("run/ecs.sock"), key, log, answers, authority };
         super::eventually(Duration::from_secs(10), "it answers", || {
             this.get("/healthz").filter(|text| text.contains("ok"))
         });
@@ -80,7 +104,12 @@ impl Endpoint {
 
     /// GET without a signature, by curl.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
-        let output = Command::new("curl").args(["-sf", &format!("{}{path}", self.url)]).output().expect("run curl");
+        let mut curl = Command::new("curl");
+        curl.args(["-sf", &format!("{}{path}", self.url)]);
+        if let Some(authority) = &self.authority {
+            curl.arg("--cacert").arg(authority);
+        }
+        let output = curl.output().expect("run curl");
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
@@ -100,6 +129,9 @@ impl Endpoint {
             .env("NO_PROXY", "127.0.0.1")
             .env("ANSWERS", &self.answers)
             .env_remove("AWS_SESSION_TOKEN");
+        if let Some(authority) = &self.authority {
+            command.env("AWS_CA_BUNDLE", authority);
+        }
         command
     }
 

@@ -21,10 +21,9 @@ pub(super) use self::control::answer;
 pub(super) use self::socket::accept;
 use super::pool::Pool;
 use crate::ecs::error::EcsError;
+use crate::ops::config::ExecConfig;
 use crate::ops::{SessionOrder, SessionTicket};
 
-/// Sessions in all.
-const MOST: usize = 64;
 /// How long a token lets a client in.
 const TOKEN: Duration = Duration::from_secs(120);
 /// Connections that have not shown a token yet.
@@ -70,6 +69,10 @@ enum Stage {
 pub(super) struct Sessions {
     all: Mutex<HashMap<String, Entry>>,
     strangers: Semaphore,
+    /// How many there may be.
+    most: u32,
+    /// How long nothing may be typed and nothing shown.
+    idle: Duration,
 }
 
 /// A token or an id: hexadecimal digits that nobody guesses.
@@ -83,8 +86,13 @@ fn path(id: &str) -> String {
 }
 
 impl Sessions {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { all: Mutex::default(), strangers: Semaphore::new(STRANGERS) })
+    pub(super) fn new(config: &ExecConfig) -> Arc<Self> {
+        Arc::new(Self {
+            all: Mutex::default(),
+            strangers: Semaphore::new(STRANGERS),
+            most: config.sessions.get(),
+            idle: Duration::from_secs(config.idle_seconds.get().into()),
+        })
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
@@ -101,9 +109,10 @@ impl Sessions {
             (Stage::Open(_), None) => false,
             (Stage::Running(words), _) => !words.is_closed(),
         });
-        if all.len() >= MOST {
+        let most = self.most;
+        if all.len() >= most as usize {
             let message = format!(
-                "Unable to start new execute sessions because the maximum session limit of {MOST} has been reached."
+                "Unable to start new execute sessions because the maximum session limit of {most} has been reached."
             );
             return Err(EcsError::client(message));
         }
@@ -158,7 +167,7 @@ impl Sessions {
                 let (words, told) = mpsc::channel(4);
                 let (sessions, order, keep, own) = (Arc::clone(self), order.clone(), keep.clone(), id.to_owned());
                 tokio::spawn(async move {
-                    run::run(&own, *order, told, keep).await;
+                    run::run(&own, *order, told, keep, sessions.idle).await;
                     sessions.all().remove(&own);
                 });
                 entry.stage = Stage::Running(words.clone());

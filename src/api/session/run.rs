@@ -18,8 +18,6 @@ use crate::ops::session::{
 };
 use crate::ops::{SessionOrder, tty};
 
-/// How long nothing may be typed and nothing shown, as with ECS.
-const IDLE: Duration = Duration::from_secs(20 * 60);
 /// How long a client may take for the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// How long the last output of a process is waited for to be acknowledged, the connection back included.
@@ -45,6 +43,8 @@ struct Session<'a> {
     wants_exit_code: bool,
     typed: VecDeque<u8>,
     size: Option<Size>,
+    /// How long nothing may be typed and nothing shown.
+    idle: Duration,
     active: Instant,
     phase: Phase,
 }
@@ -61,7 +61,13 @@ enum Event {
 }
 
 /// Runs a session to its end.
-pub(super) async fn run(id: &str, order: SessionOrder, mut words: mpsc::Receiver<Word>, mut keep: Keep) {
+pub(super) async fn run(
+    id: &str,
+    order: SessionOrder,
+    mut words: mpsc::Receiver<Word>,
+    mut keep: Keep,
+    idle: Duration,
+) {
     let now = Instant::now();
     let mut session = Session {
         id,
@@ -70,6 +76,7 @@ pub(super) async fn run(id: &str, order: SessionOrder, mut words: mpsc::Receiver
         wants_exit_code: false,
         typed: VecDeque::new(),
         size: None,
+        idle,
         active: now,
         phase: Phase::Handshake { since: now },
     };
@@ -153,7 +160,7 @@ impl Session<'_> {
     fn timer(&self) -> Instant {
         let end = match &self.phase {
             Phase::Handshake { since } => *since + HANDSHAKE,
-            Phase::Running(_) => self.active + IDLE,
+            Phase::Running(_) => self.active + self.idle,
             Phase::Ended { since, .. } => *since + LAST,
         };
         let resend = self.channel.due().filter(|_| self.client.is_some());
@@ -170,7 +177,7 @@ impl Session<'_> {
         }
         match &self.phase {
             Phase::Handshake { since } if *since + HANDSHAKE <= now => Some("The client did not answer.".to_owned()),
-            Phase::Running(_) if self.active + IDLE <= now => {
+            Phase::Running(_) if self.active + self.idle <= now => {
                 Some("Your session timed out due to inactivity.".to_owned())
             }
             Phase::Ended { since, output } if self.channel.is_settled() || *since + LAST <= now => Some(output.clone()),

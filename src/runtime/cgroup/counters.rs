@@ -26,7 +26,7 @@ impl Cgroups {
     }
 }
 
-/// A v1 host counts reads and writes in a hierarchy that berth has no groups in.
+/// A v1 host counts reads and writes, if it does, in a hierarchy that berth has no groups in.
 fn v1(pids: &Path, memory: &Path, cpuacct: &Path, cpu: &Path) -> Result<Counters, CgroupError> {
     let (stat_file, split_file, bandwidth_file) =
         (memory.join("memory.stat"), cpuacct.join("cpuacct.stat"), cpu.join("cpu.stat"));

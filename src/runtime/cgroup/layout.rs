@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use super::CgroupError;
 use super::error::read;
 
-/// The controllers of v2 that berth uses.
+/// The controllers of v2 that a task needs.
 pub(super) const V2_CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
+/// The one that counts reads and writes.
+pub(super) const V2_DISKS: &str = "io";
 
 const V1_WAY_OUT: &str = "mount it (mount -t cgroup -o NAME NAME /sys/fs/cgroup/NAME), or boot with \
                           systemd.unified_cgroup_hierarchy=1 to have cgroup v2";

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::root;
 use crate::support::command::Running;
-use crate::support::endpoint::Endpoint;
+use crate::support::endpoint::{Endpoint, certificate};
 use crate::support::root::Root;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -123,11 +123,7 @@ fn without_authentication_it_serves_loopback_alone_and_no_web_page() {
 fn with_a_certificate_it_speaks_tls_and_http2() {
     let root = Root::new();
     let path = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
-    let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]);
-    openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]);
-    openssl.args(["-keyout", &path("key.pem"), "-out", &path("cert.pem")]);
-    Running::start(openssl).wait(PATIENCE).ok();
+    certificate(&root);
     let mut serve = root.command(["serve", "--listen", "127.0.0.1:0", "--socket", "off", "--insecure-no-auth"]);
     serve.args(["--tls-cert", &path("cert.pem"), "--tls-key", &path("key.pem"), "--no-request-log"]);
     let mut child = serve.stderr(std::process::Stdio::piped()).spawn().unwrap();

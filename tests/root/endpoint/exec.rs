@@ -17,9 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// An endpoint, and tasks whose commands may be executed: busybox as another user than root, with a root file system that
 /// nobody writes.
 fn ground(count: usize) -> (Root, Endpoint, Vec<Task>) {
+    ground_with(count, "", Endpoint::start)
+}
+
+/// The same with more in the configuration, and with another endpoint.
+fn ground_with(count: usize, configuration: &str, endpoint: fn(&Root) -> Endpoint) -> (Root, Endpoint, Vec<Task>) {
     let root = Root::with_images(&["probe", "busybox"]);
-    root.configure("region = \"eu-west-1\"\n");
-    let endpoint = Endpoint::start(&root);
+    root.configure(&format!("region = \"eu-west-1\"\n{configuration}"));
+    let endpoint = endpoint(&root);
     let script = "trap exit TERM; while :; do sleep 1 & wait $!; done";
     let more = json!({ "image": "busybox", "command": ["sh", "-c", script], "user": "1000:1000",
         "readonlyRootFilesystem": true, "stopTimeout": 2 });
@@ -73,6 +78,32 @@ fn a_client_of_the_protocol_has_a_shell_that_resizes_is_interrupted_and_tells_it
     let agent = &record["containers"][0]["managedAgents"][0];
     assert_eq!((&agent["name"], &agent["lastStatus"]), (&json!("ExecuteCommandAgent"), &json!("RUNNING")));
     endpoint.check_answers();
+}
+
+#[test]
+fn over_tls_it_is_the_same_and_the_stream_is_too() {
+    let (_root, endpoint, tasks) = ground_with(1, "", Endpoint::with_tls);
+    let out = endpoint.script("exec.py", &[&tasks[0].id, "shell"]);
+    assert_eq!((&out["code"], &out["session"]), (&json!(7), &json!(true)), "{out:#}");
+    let out = endpoint.script("exec.py", &[&tasks[0].id, "untrusted"]);
+    assert_eq!(out["verified"], false, "{out:#}");
+    assert!(endpoint.url.starts_with("https://") && out["url"].as_str().unwrap().starts_with("wss://"), "{out:#}");
+}
+
+#[test]
+fn a_session_ends_when_it_was_idle_for_too_long_and_not_while_somebody_types() {
+    let (_root, endpoint, tasks) = ground_with(1, "[exec]\nidle-seconds = 3\n", Endpoint::start);
+    let out = endpoint.script("exec.py", &[&tasks[0].id, "idle", "3"]);
+    assert_eq!(out["closed"], "Your session timed out due to inactivity.", "{out:#}");
+    assert!(out["typed"].as_u64().unwrap() > 2 && out["waited"] == true, "{out:#}");
+}
+
+#[test]
+fn there_are_no_more_sessions_than_there_may_be_and_one_that_ends_makes_room() {
+    let (_root, endpoint, tasks) = ground_with(1, "[exec]\nsessions = 2\n", Endpoint::start);
+    let out = endpoint.script("exec.py", &[&tasks[0].id, "many", "2"]);
+    let refusal = "Unable to start new execute sessions because the maximum session limit of 2 has been reached.";
+    assert_eq!(out, json!({ "refusal": refusal, "after": true }));
 }
 
 #[test]

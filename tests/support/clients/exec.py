@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import sys
 import time
 
@@ -163,6 +164,47 @@ def refused():
     return out
 
 
+def untrusted():
+    """Over TLS, a client that does not know who has signed the endpoint's certificate does not even say its token."""
+    session = ecs.execute_command(task=task, container="app", interactive=True, command="sh")["session"]
+    try:
+        connect(session["streamUrl"], ssl=ssl.create_default_context())
+        return {"url": session["streamUrl"], "verified": True}
+    except ssl.SSLCertVerificationError:
+        return {"url": session["streamUrl"], "verified": False}
+
+
+def idle(seconds):
+    """Typing holds a session for longer than it may be idle; then nothing more is typed."""
+    _, it = begin(READER)
+    it.says("begin\r\n")
+    count, start = 0, time.monotonic()
+    while time.monotonic() < start + 2 * seconds:
+        count += 1
+        it.type(f"echo still-{count}.\r")
+        it.says(f"still-{count}.")
+    last = time.monotonic()
+    it.end()
+    return {"typed": count, "closed": it.closed["Output"], "waited": time.monotonic() - last >= 0.9 * seconds}
+
+
+def many(most):
+    """As many sessions as there may be, one more, and one more when one of them has ended."""
+    begun = [begin()[1] for _ in range(most)]
+    for it in begun:
+        it.until(lambda: it.ready)
+    try:
+        begin()
+        refusal = None
+    except ecs.exceptions.ClientException as error:
+        refusal = error.response["Error"]["Message"]
+    begun[0].type("exit\r")
+    begun[0].end()
+    _, it = begin()
+    it.until(lambda: it.ready)
+    return {"refusal": refusal, "after": it.ready}
+
+
 def stays():
     """Leaves a process in the container and its session open, until this is killed."""
     _, it = begin("sleep 4321")
@@ -196,9 +238,12 @@ async def published():
 
 
 scenarios = {"shell": shell, "lossy": lossy, "resume": resume, "ends": ends, "refused": refused, "stays": stays}
+scenarios |= {"untrusted": untrusted}
 name = sys.argv[2]
 if name == "published":
     result = asyncio.run(published())
+elif name in ("idle", "many"):
+    result = globals()[name](int(sys.argv[3]))
 elif name == "deaf":
     result = deaf(sys.argv[3])
 else:
