@@ -140,7 +140,7 @@ pub fn machine() -> Vec<(&'static str, String)> {
         ("kernel", format!("{}, cgroup {layout}", release.trim())),
         ("load", read("/proc/loadavg").trim().to_owned()),
     ];
-    for tool in ["crun", "runc", "podman", "dockerd", "skopeo"] {
+    for tool in ["crun", "runc", "podman", "dockerd", "containerd", "skopeo"] {
         facts.extend(version(tool, &["--version"]).map(|version| (tool, version)));
     }
     facts

@@ -1,4 +1,5 @@
-//! berth's own part: the launch case, and what tasks cost while they stand: memory of our processes, and listing.
+//! berth's own part: the launch case, and what the parts of a task's life and
+//! many standing tasks cost.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,10 +11,14 @@ use serde_json::{Value, json};
 use crate::Case;
 use bench::Failure;
 use bench::host::run;
-use bench::measure::{Pace, ms, now};
+use bench::measure::{Pace, ms, now, percentile};
 
 /// How often a listing is timed.
 const LISTINGS: usize = 30;
+
+const STAMP_ONLY: &[&str] = &["stamp"];
+/// It ends at SIGTERM, so that stopping is not waiting for the timeout.
+const IDLE: &[&str] = &["trap", "TERM", "--", "0"];
 
 /// The program with a root of its own.
 pub struct Berth {
@@ -25,20 +30,56 @@ pub struct Berth {
 /// What standing tasks cost.
 #[derive(Default)]
 pub struct Standing {
-    pub memory: Vec<Memory>,
-    /// How many tasks stood, and the sorted times of `berth ps` in ms.
-    pub listings: Vec<(usize, Vec<f64>)>,
-    /// Seconds that it took to start all tasks one after another.
-    pub started: Option<f64>,
+    /// At each number of tasks that was asked for, 0 first.
+    pub stands: Vec<Stand>,
+    /// How long the first command took after the store was lost, in ms.
+    pub rebuilt_ms: Option<f64>,
     /// Why it ended early, if it did.
     pub failure: Option<String>,
 }
 
-/// The memory of our processes while so many tasks stand.
-pub struct Memory {
+/// What so many standing tasks cost. All times are sorted, in ms.
+#[derive(Default)]
+pub struct Stand {
     pub tasks: usize,
     pub processes: usize,
     pub pss_kib: u64,
+    /// `berth ps`.
+    pub ps: Vec<f64>,
+    /// `berth describe` of one task.
+    pub describe: Vec<f64>,
+    /// `run -d` of each task since the number before.
+    pub starts: Vec<f64>,
+    /// How long all of those took, in s.
+    pub seconds: f64,
+}
+
+impl Stand {
+    pub fn ps_ms(&self, percent: usize) -> f64 {
+        percentile(&self.ps, percent)
+    }
+
+    pub fn describe_ms(&self, percent: usize) -> f64 {
+        percentile(&self.describe, percent)
+    }
+
+    pub fn start_ms(&self, percent: usize) -> f64 {
+        percentile(&self.starts, percent)
+    }
+
+    pub fn kib_each(&self) -> f64 {
+        self.pss_kib as f64 / self.tasks as f64
+    }
+}
+
+/// What parts of a task's life cost. All times are sorted, in ms.
+pub struct Parts {
+    /// To the first instruction of a task's one container.
+    pub one: Vec<f64>,
+    /// To that of its ninth.
+    pub nine: Vec<f64>,
+    /// `berth rm --force` of a task that runs: killed, and nothing left.
+    pub removal: Vec<f64>,
 }
 
 impl Berth {
@@ -58,7 +99,7 @@ impl Berth {
     /// A task of one container, with its network, its limits, its logs and its supervisor.
     pub fn case(&self, layout: &Path) -> Result<Case, Failure> {
         run(self.command().args(["image", "import"]).arg(layout))?;
-        let file = self.definition("stamp", &["stamp"])?;
+        let file = self.definition("stamp", &[STAMP_ONLY])?;
         let (program, root) = (self.program.clone(), self.root.clone());
         let command = move |_| {
             let mut command = Command::new(&program);
@@ -68,31 +109,69 @@ impl Berth {
         Ok(Case { name: "berth run, awsvpc + limits".to_owned(), command: Box::new(command) })
     }
 
-    /// Writes a task definition; gives back its file.
-    fn definition(&self, family: &str, command: &[&str]) -> Result<PathBuf, Failure> {
+    /// Writes a task definition of containers with these commands; gives back its file. The last one is essential, and
+    /// starts when the others have.
+    fn definition(&self, family: &str, commands: &[&[&str]]) -> Result<PathBuf, Failure> {
+        let last = commands.len() - 1;
+        let name = |place: usize| format!("{family}-{place}");
+        let containers = commands.iter().enumerate().map(|(place, command)| {
+            let others = (0..last).filter(|_| place == last);
+            let depends: Vec<Value> =
+                others.map(|other| json!({ "containerName": name(other), "condition": "START" })).collect();
+            json!({ "name": name(place), "image": "probe", "essential": place == last, "command": command,
+                    "dependsOn": depends })
+        });
         let definition = json!({
             "family": family,
             "networkMode": "awsvpc",
             "requiresCompatibilities": ["FARGATE"],
             "cpu": "256",
             "memory": "512",
-            "containerDefinitions": [{ "name": family, "image": "probe", "essential": true, "command": command }],
+            "containerDefinitions": containers.collect::<Vec<_>>(),
         });
         let file = self.scratch.join(format!("{family}.json"));
         fs::write(&file, definition.to_string())?;
         Ok(file)
     }
 
-    /// Starts tasks, looks at what they cost at 0, 1 and all of them, and stops them again.
-    pub fn standing(&self, tasks: usize, pace: &Pace) -> Standing {
+    /// One container and nine, in turn; and the removal of a task that runs.
+    pub fn parts(&self, samples: usize, pace: &Pace) -> Result<Parts, Failure> {
+        let [one, nine] =
+            [("one", 1), ("nine", 9)].map(|(name, count)| self.definition(name, &[STAMP_ONLY].repeat(count)));
+        let (one, nine, idle) = (one?, nine?, self.definition("idle", &[IDLE])?);
+        let mut parts = Parts { one: vec![], nine: vec![], removal: vec![] };
+        for _ in 0..samples {
+            for (file, times) in [(&one, &mut parts.one), (&nine, &mut parts.nine)] {
+                pace.pause();
+                times.push(last_stamp(self.command().arg("run").arg(file))?);
+            }
+            let task = self.start(&idle)?;
+            pace.pause();
+            let start = now();
+            run(self.command().args(["rm", "--force", &task]))?;
+            parts.removal.push(ms(now() - start));
+        }
+        for times in [&mut parts.one, &mut parts.nine, &mut parts.removal] {
+            times.sort_by(f64::total_cmp);
+        }
+        Ok(parts)
+    }
+
+    fn start(&self, file: &Path) -> Result<String, Failure> {
+        let answer = run(self.command().args(["--format", "json", "run", "-d"]).arg(file))?;
+        Ok(task_id(&serde_json::from_str(&answer)?).ok_or("run -d told no taskArn")?)
+    }
+
+    /// Starts tasks, looks at what they cost at each of these numbers, and stops them again.
+    pub fn standing(&self, numbers: &[usize], pace: &Pace) -> Standing {
         let mut standing = Standing::default();
         let mut started = Vec::new();
-        if let Err(error) = self.stand(tasks, pace, &mut standing, &mut started) {
+        if let Err(error) = self.stand(numbers, pace, &mut standing, &mut started) {
             standing.failure = Some(error.to_string());
         }
-        for task in started {
-            if let Err(error) = run(self.command().arg("stop").arg(&task)) {
-                standing.failure = Some(format!("stop {task}: {error}"));
+        for some in started.chunks(100) {
+            if let Err(error) = run(self.command().arg("stop").args(some)) {
+                standing.failure = Some(format!("stop: {error}"));
             }
         }
         standing
@@ -100,42 +179,70 @@ impl Berth {
 
     fn stand(
         &self,
-        tasks: usize,
+        numbers: &[usize],
         pace: &Pace,
         standing: &mut Standing,
         started: &mut Vec<String>,
     ) -> Result<(), Failure> {
-        // it ends at SIGTERM, so that stopping is not waiting for the timeout
-        let file = self.definition("idle", &["trap", "TERM", "--", "0"])?;
-        standing.listings.push((0, self.listing(pace)?));
+        let file = self.definition("idle", &[IDLE])?;
+        // Room for any number of them.
+        fs::write(self.root.join("config.toml"), "[capacity]\ncpu = 10000000\nmemory-mib = 10000000\n")?;
         let before: BTreeSet<u32> = ours().into_iter().collect();
-        let start = now();
-        for number in 1..=tasks {
-            let answer = run(self.command().args(["--format", "json", "run", "-d"]).arg(&file))?;
-            started.push(task_id(&serde_json::from_str(&answer)?).ok_or("run -d told no taskArn")?);
-            if number == 1 || number == tasks {
-                pace.pause();
-                let processes: Vec<u32> = ours().into_iter().filter(|pid| !before.contains(pid)).collect();
-                let pss_kib = processes.iter().filter_map(|pid| pss(*pid)).sum();
-                standing.memory.push(Memory { tasks: number, processes: processes.len(), pss_kib });
+        standing.stands.push(Stand { ps: self.timed(pace, &["ps"])?, ..Stand::default() });
+        for number in numbers {
+            let mut stand = Stand { tasks: *number, ..Stand::default() };
+            let since = now();
+            while started.len() < *number {
+                let start = now();
+                started.push(self.start(&file)?);
+                stand.starts.push(ms(now() - start));
             }
+            stand.starts.sort_by(f64::total_cmp);
+            stand.seconds = ms(now() - since) / 1e3;
+            pace.pause();
+            let processes: Vec<u32> = ours().into_iter().filter(|pid| !before.contains(pid)).collect();
+            stand.processes = processes.len();
+            stand.pss_kib = processes.iter().filter_map(|pid| pss(*pid)).sum();
+            stand.ps = self.timed(pace, &["ps"])?;
+            stand.describe = self.timed(pace, &["describe", &started[number / 2]])?;
+            standing.stands.push(stand);
         }
-        standing.started = Some(ms(now() - start) / 1e3);
-        standing.listings.push((tasks, self.listing(pace)?));
-        Ok(())
+        for file in ["store.db", "store.db-wal", "store.db-shm"] {
+            fs::remove_file(self.root.join(file)).or_else(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            })?;
+        }
+        let start = now();
+        let known = run(self.command().args(["ps", "-q"]))?.lines().count();
+        standing.rebuilt_ms = Some(ms(now() - start));
+        match known == started.len() {
+            true => Ok(()),
+            false => Err(format!("{known} of {} tasks are known after the store was lost", started.len()).into()),
+        }
     }
 
-    fn listing(&self, pace: &Pace) -> Result<Vec<f64>, Failure> {
+    /// A command's times.
+    fn timed(&self, pace: &Pace, args: &[&str]) -> Result<Vec<f64>, Failure> {
         let mut times = Vec::new();
         for _ in 0..LISTINGS {
             pace.pause();
             let start = now();
-            run(self.command().arg("ps"))?;
+            run(self.command().args(args))?;
             times.push(ms(now() - start));
         }
         times.sort_by(f64::total_cmp);
         Ok(times)
     }
+}
+
+/// From the start of the command to the last of the stamps that its containers print, in ms.
+fn last_stamp(command: &mut Command) -> Result<f64, Failure> {
+    let start = now();
+    let text = run(command)?;
+    let stamps = text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse::<u64>().ok());
+    let last = stamps.filter(|stamp| (start..now()).contains(stamp)).max().ok_or("no container printed a stamp")?;
+    Ok(ms(last - start))
 }
 
 /// The id in the first task ARN of an answer, whatever is around it.

@@ -53,12 +53,16 @@ impl Bundle {
         Ok(Self { path, layer })
     }
 
-    /// A bundle for one runtime, in a cgroup of its own.
-    pub fn of(&self, runtime: &str) -> Result<PathBuf, Failure> {
-        let path = self.path.join(runtime);
-        fs::create_dir(&path)?;
-        fs::write(path.join("config.json"), config(&self.path.join("rootfs"), runtime).to_string())?;
-        Ok(path)
+    /// Bundles for one runtime, each in a cgroup of its own, for runs at the same time.
+    pub fn of(&self, runtime: &str, count: usize) -> Result<Vec<PathBuf>, Failure> {
+        let bundle = |number: usize| -> Result<PathBuf, Failure> {
+            let name = format!("{runtime}-{number}");
+            let path = self.path.join(&name);
+            fs::create_dir(&path)?;
+            fs::write(path.join("config.json"), config(&self.path.join("rootfs"), &name).to_string())?;
+            Ok(path)
+        };
+        (0..count).map(bundle).collect()
     }
 }
 

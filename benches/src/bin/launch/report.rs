@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::berth::Standing;
+use crate::berth::{Parts, Standing};
 use crate::samples::Results;
+use crate::throughput::Rate;
 use bench::Failure;
 use bench::measure::percentile;
 
@@ -40,21 +41,59 @@ pub fn launches(results: &[Results], notes: &[String]) {
     }
 }
 
-/// Memory and listing.
-pub fn standing(standing: &Standing) {
-    println!("\nStanding tasks of one idle container: processes of berth and their PSS");
-    println!("{:>6}{:>11}{:>10}{:>14}", "tasks", "processes", "PSS KiB", "KiB per task");
-    for memory in &standing.memory {
-        let each = memory.pss_kib as f64 / memory.tasks as f64;
-        println!("{:>6}{:>11}{:>10}{each:>14.0}", memory.tasks, memory.processes, memory.pss_kib);
+/// Whole runs per second.
+pub fn rates(rates: &[Rate], callers: usize, seconds: usize) {
+    if rates.is_empty() {
+        return;
     }
-    println!("\nberth ps, ms\n{:>6}{:>5}{:>9}{:>9}{:>9}", "tasks", "n", "min", "p50", "p99");
-    for (tasks, times) in &standing.listings {
+    println!("\nWhole runs per second, {callers} callers, {seconds} s each\n{:32}{:>9}{:>8}", "case", "/s", "failed");
+    for rate in rates {
+        println!("{:32}{:>9.1}{:>8} {}", rate.name, rate.per_second, rate.failed, rate.reason);
+    }
+}
+
+/// A further container, and a removal.
+pub fn parts(parts: &Parts) {
+    println!("\nParts of a task's life, ms\n{:48}{:>5}{:>9}{:>9}{:>9}", "", "n", "min", "p50", "p99");
+    let rows = [
+        ("first instruction of a task's one container", &parts.one),
+        ("that of its ninth, which waits for the others", &parts.nine),
+        ("rm --force of a running task", &parts.removal),
+    ];
+    for (name, times) in rows {
         let at = |percent| percentile(times, percent);
-        println!("{tasks:>6}{:>5}{:>9.2}{:>9.2}{:>9.2}", times.len(), at(0), at(50), at(99));
+        println!("{name:48}{:>5}{:>9.2}{:>9.2}{:>9.2}", times.len(), at(0), at(50), at(99));
     }
-    if let (Some(seconds), Some(memory)) = (standing.started, standing.memory.last()) {
-        println!("\n{} tasks were started one after another in {seconds:.1} s", memory.tasks);
+    let further = (percentile(&parts.nine, 50) - percentile(&parts.one, 50)) / 8.0;
+    println!("{:48}{:>5}{:>9}{further:>9.2}", "each further container, by those medians", "", "");
+}
+
+/// Memory, listing and starting by the number of tasks.
+pub fn standing(standing: &Standing) {
+    println!("\nStanding tasks of one idle container: processes of berth, their PSS; ms");
+    println!(
+        "{:>6}{:>11}{:>9}{:>9} |{:>9}{:>9} |{:>9}{:>9} |{:>9}{:>9}{:>8}",
+        "tasks", "processes", "PSS MiB", "KiB each", "ps p50", "p99", "describe", "p99", "run -d", "p99", "/s"
+    );
+    for stand in &standing.stands {
+        let each = |value: f64| if value.is_finite() { format!("{value:.2}") } else { "-".to_owned() };
+        let kib = if stand.tasks == 0 { "-".to_owned() } else { format!("{:.0}", stand.kib_each()) };
+        println!(
+            "{:>6}{:>11}{:>9.1}{kib:>9} |{:>9}{:>9} |{:>9}{:>9} |{:>9}{:>9}{:>8}",
+            stand.tasks,
+            stand.processes,
+            stand.pss_kib as f64 / 1024.0,
+            each(stand.ps_ms(50)),
+            each(stand.ps_ms(99)),
+            each(stand.describe_ms(50)),
+            each(stand.describe_ms(99)),
+            each(stand.start_ms(50)),
+            each(stand.start_ms(99)),
+            each(stand.starts.len() as f64 / stand.seconds),
+        );
+    }
+    if let (Some(ms), Some(stand)) = (standing.rebuilt_ms, standing.stands.last()) {
+        println!("\nps of {} tasks after the store was lost: {ms:.1} ms", stand.tasks);
     }
     if let Some(failure) = &standing.failure {
         println!("(ended early: {failure})");
@@ -66,6 +105,8 @@ pub fn save(
     directory: &Path,
     machine: &[(&str, String)],
     results: &[Results],
+    rates: &[Rate],
+    parts: &Parts,
     standing: &Standing,
     notes: &[String],
 ) -> Result<(), Failure> {
@@ -75,19 +116,25 @@ pub fn save(
         .iter()
         .map(|case| json!({ "case": case.name, "firstMs": case.first, "endMs": case.end, "failed": case.failed }))
         .collect();
-    let memory: Vec<Value> = standing
-        .memory
+    let rates: Vec<Value> = rates
         .iter()
-        .map(|memory| json!({ "tasks": memory.tasks, "processes": memory.processes, "pssKib": memory.pss_kib }))
+        .map(|rate| json!({ "case": rate.name, "perSecond": rate.per_second, "failed": rate.failed }))
         .collect();
-    let listings: Vec<Value> =
-        standing.listings.iter().map(|(tasks, times)| json!({ "tasks": tasks, "psMs": times })).collect();
+    let stands: Vec<Value> = standing
+        .stands
+        .iter()
+        .map(|stand| {
+            json!({ "tasks": stand.tasks, "processes": stand.processes, "pssKib": stand.pss_kib, "psMs": stand.ps,
+                    "describeMs": stand.describe, "runMs": stand.starts, "runSeconds": stand.seconds })
+        })
+        .collect();
     let whole = json!({
         "machine": machine,
         "launches": launches,
-        "memory": memory,
-        "listings": listings,
-        "startedSeconds": standing.started,
+        "rates": rates,
+        "parts": { "oneMs": parts.one, "nineMs": parts.nine, "removalMs": parts.removal },
+        "standing": stands,
+        "rebuiltMs": standing.rebuilt_ms,
         "notes": notes,
     });
     bench::save(directory, "launch", &whole)
