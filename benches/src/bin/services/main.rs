@@ -1,25 +1,35 @@
 //! `make bench-services`: what it costs to keep tasks running.
 //!
-//! Three figures: how soon a killed task of a service of ten is replaced (from SIGKILL to the new task's startedAt), how long a
-//! hundred tasks take from `service create` to the last one's startedAt, and how much CPU all processes of berth use while a
-//! hundred tasks do nothing. Times of tasks are those that berth itself records; nothing is asked for in between but at a slow
-//! pace. Settings, by environment: N kills (50), TASKS (100), IDLE seconds (30), GAP in ms before each kill (200), QUIET: at
-//! most so many ms more until nothing else on the machine is runnable (300), BERTH_BIN. The figures behind the table go to
+//! How soon a killed task of a service of ten is replaced (from SIGKILL to the new task's startedAt), how long a hundred tasks
+//! take from `service create` to the last one's startedAt, and how much CPU and memory berth's processes use while a hundred
+//! tasks do nothing: such as never asked their endpoint for anything, and such as have asked it for everything that it has.
+//! Times of tasks are those that berth itself records; nothing is asked for in between but at a slow pace. Settings, by
+//! environment: N kills (50), TASKS (100), IDLE seconds (30), SETTLE seconds before these (45: then tasks have come to count
+//! as healthy, and nothing is due any more), GAP in ms before each kill (200), QUIET: at most so many ms more until nothing
+//! else on the machine is runnable (300), BERTH_BIN. The figures behind the table go to
 //! target/bench/services.json.
 
+mod inside;
 mod processes;
 mod world;
 
+use std::thread;
+use std::time::Duration;
+
 use bench::measure::{Pace, ms, now, percentile};
 use bench::{Failure, host, save, setting, top};
+use processes::Purpose;
 use serde_json::json;
-use world::World;
+use world::{ASKING, IDLE, World};
 
 /// The service whose tasks are killed.
 const TEN: usize = 10;
+/// How long endpoints are looked at that have just answered, in seconds: they end after thirty silent ones.
+const OPEN: usize = 15;
 
 fn main() -> Result<(), Failure> {
     let (kills, tasks, idle) = (setting("N", 50)?.max(1), setting("TASKS", 100)?.max(1), setting("IDLE", 30)?.max(1));
+    let settle = Duration::from_secs(setting("SETTLE", 45)? as u64);
     let pace = Pace::new(setting("GAP", 200)?, setting("QUIET", 300)?);
     let top = top()?;
     host::isolate()?;
@@ -28,7 +38,7 @@ fn main() -> Result<(), Failure> {
     let machine = host::machine();
     host::print(&machine);
 
-    world.create("ten", TEN)?;
+    world.create("ten", IDLE, TEN)?;
     world.until_running("ten", TEN)?;
     let mut replaced = Vec::with_capacity(kills);
     for number in 0..kills {
@@ -40,11 +50,14 @@ fn main() -> Result<(), Failure> {
 
     pace.pause();
     let begun = world::wall_ms();
-    world.create("many", tasks)?;
+    world.create("many", IDLE, tasks)?;
     let started = world.until_running("many", tasks)?;
     let up = started.iter().map(|task| task.started - begun).fold(0.0, f64::max) / 1000.0;
+    thread::sleep(settle);
     let cost = processes::cost(&world.root, &started, idle)?;
+    let memory = processes::memory(&world.root, &started, Purpose::Supervisor)?;
     world.delete("many")?;
+    let asked = asked(&world, tasks, settle)?;
 
     println!("\n{:52} {:>9} {:>9} {:>9}", "", "p50", "p90", "p99");
     let figures = [50, 90, 99].map(|percent| percentile(&replaced, percent));
@@ -64,6 +77,16 @@ fn main() -> Result<(), Failure> {
         cost.processes,
         cost.new
     );
+    println!("{:52} {memory:6.0} KiB", "PSS of a task's holder and loop, nothing asked");
+    println!("{:52} {:6.0} KiB", format!("the same after {} paths of its endpoint", asked.paths), asked.supervisor);
+    println!("{:52} {:6.0} KiB", "beside it, as long as it lives, its endpoint", asked.endpoint);
+    println!(
+        "{:52} {:6.2} %  ({:.0} ms of one CPU in {OPEN} s, {} processes)",
+        format!("CPU of berth while {tasks} such endpoints are silent"),
+        asked.cost.percent,
+        ms(asked.cost.cpu_ns),
+        asked.cost.processes
+    );
     pace.note().into_iter().for_each(|note| println!("note: {note}"));
     let machine: serde_json::Map<_, _> =
         machine.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
@@ -72,9 +95,42 @@ fn main() -> Result<(), Failure> {
         "replacementMs": replaced,
         "tasks": tasks,
         "upSeconds": up,
-        "idle": { "seconds": idle, "cpuNs": cost.cpu_ns, "percent": cost.percent, "processes": cost.processes },
+        "idle": { "seconds": idle, "cpuNs": cost.cpu_ns, "percent": cost.percent, "processes": cost.processes, "pssKib": memory },
+        "asked": {
+            "paths": asked.paths, "seconds": OPEN, "cpuNs": asked.cost.cpu_ns, "percent": asked.cost.percent,
+            "processes": asked.cost.processes, "pssKib": asked.supervisor, "endpointPssKib": asked.endpoint,
+        },
     });
     save(&top.join("target/bench"), "services", &all)
+}
+
+/// What tasks cost whose endpoints have answered.
+struct Asked {
+    /// How many paths each.
+    paths: usize,
+    cost: processes::Cost,
+    /// KiB of holder and loop of a task.
+    supervisor: f64,
+    /// Those of its endpoint.
+    endpoint: f64,
+}
+
+/// Tasks that ask for everything at once, and then for nothing.
+fn asked(world: &World, count: usize, settle: Duration) -> Result<Asked, Failure> {
+    world.create("asking", ASKING, count)?;
+    let tasks = world.until_running("asking", count)?;
+    thread::sleep(settle);
+    let mut paths = 0;
+    for task in &tasks {
+        paths = inside::ask_all(world.pid(&task.id)?)?;
+    }
+    let cost = processes::cost(&world.root, &tasks, OPEN)?;
+    let endpoint = processes::memory(&world.root, &tasks, Purpose::Endpoint)?;
+    // They share pages with the others as long as they live.
+    processes::until_gone(&world.root, &tasks, Purpose::Endpoint)?;
+    let supervisor = processes::memory(&world.root, &tasks, Purpose::Supervisor)?;
+    world.delete("asking")?;
+    Ok(Asked { paths, cost, supervisor, endpoint })
 }
 
 /// Kills the oldest task of the ten; milliseconds until another one runs.

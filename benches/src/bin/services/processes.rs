@@ -1,4 +1,5 @@
-//! The CPU that berth's own processes use: those of the tasks' supervisors and of the scheduler, by the kernel's counters.
+//! The CPU and the memory of berth's own processes: those of the tasks' supervisors, of their endpoints and of the scheduler,
+//! by the kernel's counters.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,8 +11,8 @@ use bench::Failure;
 
 use crate::world::Running;
 
-/// How long berth is left alone before it is looked at.
-const SETTLE: Duration = Duration::from_secs(45);
+/// How long processes may take to end by themselves.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What doing nothing costs.
 pub struct Cost {
@@ -23,10 +24,8 @@ pub struct Cost {
     pub percent: f64,
 }
 
-/// Looks at all processes of these tasks and of the root's scheduler now, and again after so many seconds. Before that the
-/// tasks have come to count as healthy: nothing is due any more.
+/// Looks at all processes of these tasks and of the root's scheduler now, and again after so many seconds.
 pub fn cost(root: &Path, tasks: &[Running], seconds: usize) -> Result<Cost, Failure> {
-    thread::sleep(SETTLE);
     let (before, since) = (used(root, tasks)?, Instant::now());
     // holder and loop of each, and those of the scheduler
     if before.len() < 2 * tasks.len() + 2 {
@@ -43,25 +42,69 @@ pub fn cost(root: &Path, tasks: &[Running], seconds: usize) -> Result<Cost, Fail
     })
 }
 
+/// What a process is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A task, as its holder or its loop.
+    Supervisor,
+    /// The questions of a task's containers.
+    Endpoint,
+    /// The counts of services.
+    Scheduler,
+}
+
+/// The memory of the processes with a purpose, in KiB per task: what is shared is divided by those who share it.
+pub fn memory(root: &Path, tasks: &[Running], purpose: Purpose) -> Result<f64, Failure> {
+    let mut sum = 0;
+    for (pid, _) in found(root, tasks)?.into_iter().filter(|(_, own)| *own == purpose) {
+        // One that has ended meanwhile has none.
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+        sum += line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default();
+    }
+    Ok(sum as f64 / tasks.len() as f64)
+}
+
+/// Waits until no process has a purpose any more.
+pub fn until_gone(root: &Path, tasks: &[Running], purpose: Purpose) -> Result<(), Failure> {
+    let since = Instant::now();
+    while found(root, tasks)?.iter().any(|(_, own)| *own == purpose) {
+        if since.elapsed() > PATIENCE {
+            return Err(format!("{purpose:?} processes are there after {PATIENCE:?}").into());
+        }
+        thread::sleep(Duration::from_secs(1));
+    }
+    Ok(())
+}
+
 /// The CPU time of each process so far, in ns.
 fn used(root: &Path, tasks: &[Running]) -> Result<BTreeMap<u32, u64>, Failure> {
-    let root = root.canonicalize()?;
     let mut all = BTreeMap::new();
+    for (pid, _) in found(root, tasks)? {
+        // "time on the CPU, time waiting for it, time slices" (Documentation/scheduler/sched-stats)
+        let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+        let ns = text.split(' ').next().and_then(|ns| ns.parse().ok());
+        all.extend(ns.map(|ns| (pid, ns)));
+    }
+    Ok(all)
+}
+
+/// All processes of these tasks, and of the root's scheduler.
+fn found(root: &Path, tasks: &[Running]) -> Result<Vec<(u32, Purpose)>, Failure> {
+    let root = root.canonicalize()?;
+    let has = |task: &[u8]| tasks.iter().any(|one| one.id.as_bytes() == task);
+    let mut all = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let Ok(line) = fs::read(entry.path().join("cmdline")) else { continue };
         let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-        let ours = match words.as_slice() {
-            [b"berth", b"supervise", _, task, ..] => tasks.iter().any(|one| one.id.as_bytes() == *task),
-            [b"berth", b"schedule", of, ..] => *of == root.as_os_str().as_encoded_bytes(),
-            _ => false,
+        let purpose = match words.as_slice() {
+            [b"berth", b"supervise", _, task, ..] if has(task) => Purpose::Supervisor,
+            [b"berth", b"endpoint-worker", task, ..] if has(task) => Purpose::Endpoint,
+            [b"berth", b"schedule", of, ..] if *of == root.as_os_str().as_encoded_bytes() => Purpose::Scheduler,
+            _ => continue,
         };
-        if ours {
-            // "time on the CPU, time waiting for it, time slices" (Documentation/scheduler/sched-stats)
-            let text = fs::read_to_string(entry.path().join("schedstat")).unwrap_or_default();
-            let ns = text.split(' ').next().and_then(|ns| ns.parse().ok());
-            all.extend(ns.map(|ns| (pid, ns)));
-        }
+        all.push((pid, purpose));
     }
     Ok(all)
 }

@@ -17,6 +17,15 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A definition that asks for nothing.
+pub const IDLE: &str = "idle";
+/// One for which everything is there that an endpoint can tell.
+pub const ASKING: &str = "asking";
+
+/// Room for many tasks, and a role.
+const CONFIGURATION: &str = "[capacity]\ncpu = 1000000\nmemory-mib = 1000000\n\
+                             [roles.bench]\naccess-key-id = 'AKBENCH'\nsecret-access-key = 'bench'\n";
+
 /// A task that runs.
 pub struct Running {
     pub id: String,
@@ -48,10 +57,10 @@ impl World {
         let program = program.canonicalize().map_err(|error| format!("{}: {error}", program.display()))?;
         let world = Self { program, root: scratch.join("berth"), services: RefCell::default() };
         fs::create_dir(&world.root)?;
-        fs::write(world.root.join("config.toml"), "[capacity]\ncpu = 1000000\nmemory-mib = 1000000\n")?;
+        fs::write(world.root.join("config.toml"), CONFIGURATION)?;
         run(world.command().args(["image", "import"]).arg(top.join("target/fixtures/probe")))?;
-        let definition = json!({
-            "family": "idle",
+        let mut definition = json!({
+            "family": IDLE,
             "networkMode": "awsvpc",
             "requiresCompatibilities": ["FARGATE"],
             "cpu": "256",
@@ -61,10 +70,18 @@ impl World {
                 { "name": "idle", "image": "probe", "essential": true, "command": ["trap", "TERM", "--", "0"] },
             ],
         });
-        let file = scratch.join("idle.json");
-        fs::write(&file, definition.to_string())?;
-        run(world.command().arg("register").arg(&file))?;
+        world.register(scratch, &definition)?;
+        definition["family"] = json!(ASKING);
+        definition["taskRoleArn"] = json!("arn:aws:iam::000000000000:role/bench");
+        definition["enableFaultInjection"] = json!(true);
+        world.register(scratch, &definition)?;
         Ok(world)
+    }
+
+    fn register(&self, scratch: &Path, definition: &Value) -> Result<(), Failure> {
+        let file = scratch.join("definition.json");
+        fs::write(&file, definition.to_string())?;
+        run(self.command().arg("register").arg(&file)).map(drop)
     }
 
     fn command(&self) -> Command {
@@ -74,10 +91,10 @@ impl World {
     }
 
     /// Creates a service and does not wait.
-    pub fn create(&self, name: &str, count: usize) -> Result<(), Failure> {
+    pub fn create(&self, name: &str, definition: &str, count: usize) -> Result<(), Failure> {
         let count = count.to_string();
         self.services.borrow_mut().push(name.to_owned());
-        let args = ["service", "create", name, "--detach", "--task-definition", "idle", "--desired-count", &count];
+        let args = ["service", "create", name, "--detach", "--task-definition", definition, "--desired-count", &count];
         run(self.command().args(args)).map(drop)
     }
 
