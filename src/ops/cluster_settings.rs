@@ -1,6 +1,6 @@
 //! What is changed of a cluster that is there, and how much of it a description shows.
 
-use super::{Engine, OpsError};
+use super::{Engine, OpsError, session_log};
 use crate::ecs::LaunchType;
 use crate::ecs::cluster::{
     Cluster, ClusterResponse, ClusterSetting, CreateClusterRequest, PutClusterCapacityProvidersRequest,
@@ -21,6 +21,7 @@ impl Engine {
     /// UpdateCluster: what is given replaces what was.
     pub fn update_cluster(&mut self, request: &UpdateClusterRequest) -> Result<ClusterResponse, OpsError> {
         check_settings(request.settings.as_deref().unwrap_or_default())?;
+        session_log::check(request.configuration.as_ref())?;
         self.change_cluster(&request.cluster, |own| {
             if request.settings.is_some() {
                 own.settings.clone_from(&request.settings);

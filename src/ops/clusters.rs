@@ -6,7 +6,7 @@ use super::capacity_providers::FARGATE;
 use super::cluster_settings::check_settings;
 use super::engine::DEFAULT_CLUSTER;
 use super::paging::{Asked, page};
-use super::{Engine, OpsError, tags};
+use super::{Engine, OpsError, session_log, tags};
 use crate::ecs::arn::{ClusterArn, is_name};
 use crate::ecs::capacity_provider::CapacityProviderStrategyItem;
 use crate::ecs::cluster::{
@@ -53,6 +53,7 @@ impl Engine {
         }
         tags::check(request.tags.as_deref().unwrap_or_default())?;
         check_settings(request.settings.as_deref().unwrap_or_default())?;
+        session_log::check(request.configuration.as_ref())?;
         let default = request.default_capacity_provider_strategy.as_deref().unwrap_or_default();
         self.check_cluster_providers(request.capacity_providers.as_deref().unwrap_or_default(), default)?;
         let key = records::cluster(&self.config.account, &self.config.region, &name);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::actions::Caller;
 use super::config::ExecUser;
 use super::exec::{init, is_alive};
+use super::session_log::{SessionGroup, SessionLog};
 use super::{Engine, ExecOptions, ExecTerminal, OpsError, TaskRecord};
 use crate::ecs::arn::Owner;
 use crate::ecs::error::{EcsError, Exception};
@@ -25,8 +26,19 @@ pub struct SessionOrder {
     record: TaskRecord,
     place: usize,
     command: Vec<String>,
+    /// Where it is written down, if it is.
+    group: Option<SessionGroup>,
     /// Who has asked for it, by name.
     pub caller: String,
+}
+
+/// A session whose command runs.
+#[derive(Debug)]
+pub struct BegunSession {
+    /// The command and its terminal.
+    pub exec: ExecTerminal,
+    /// What is shown is written down there.
+    pub log: Option<SessionLog>,
 }
 
 /// How a client gets into a session.
@@ -86,7 +98,9 @@ impl Engine {
             let why = "ExecuteCommand answers with a stream of the endpoint's: call `berth serve` over TCP, or use `berth exec`.";
             return Err(EcsError::client(why).into());
         };
-        let ticket = (opener.0)(SessionOrder { record: record.clone(), place, command, caller: caller.name.clone() })?;
+        let group = self.session_group(&record, place)?;
+        let order = SessionOrder { record: record.clone(), place, command, group, caller: caller.name.clone() };
+        let ticket = (opener.0)(order)?;
         let session = Session {
             session_id: ticket.id,
             stream_url: format!("{origin}{}", ticket.path),
@@ -95,14 +109,16 @@ impl Engine {
         Ok(answer(&record, place, session))
     }
 
-    /// Starts what a session is to run.
-    pub fn begin_session(&self, order: &SessionOrder) -> Result<ExecTerminal, OpsError> {
+    /// Starts what the session with this id is to run.
+    pub fn begin_session(&self, order: &SessionOrder, id: &str) -> Result<BegunSession, OpsError> {
         let user = match self.config.exec.user {
             ExecUser::Root => Some("0:0".to_owned()),
             ExecUser::Container => None,
         };
         let options = ExecOptions { command: order.command.clone(), user, terminal: true, ..ExecOptions::default() };
-        self.exec_in_terminal(&order.record, order.place, &options)
+        let begin = |group| self.session_log(&order.record, order.place, group, id);
+        let log = order.group.as_ref().map(begin).transpose()?;
+        Ok(BegunSession { exec: self.exec_in_terminal(&order.record, order.place, &options)?, log })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::ops::session::{
     Channel, Flag, Message, MessageKind, PayloadType, Room, Size, Stamp, channel_closed, handshake_complete,
     handshake_request,
 };
-use crate::ops::{SessionOrder, tty};
+use crate::ops::{BegunSession, SessionLog, SessionOrder, tty};
 
 /// How long a client may take for the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -47,6 +47,7 @@ struct Session<'a> {
     idle: Duration,
     active: Instant,
     phase: Phase,
+    log: Option<SessionLog>,
 }
 
 /// What has happened.
@@ -79,6 +80,7 @@ pub(super) async fn run(
         idle,
         active: now,
         phase: Phase::Handshake { since: now },
+        log: None,
     };
     session.send(PayloadType::HandshakeRequest, handshake_request());
     let output = loop {
@@ -192,6 +194,14 @@ impl Session<'_> {
         }
     }
 
+    /// What the terminal shows goes to the client and into the log.
+    fn show(&mut self, bytes: Vec<u8>) {
+        if let Some(log) = &mut self.log {
+            log.write(&bytes);
+        }
+        self.send(PayloadType::Output, bytes);
+    }
+
     fn welcome(&mut self, socket: Socket, exit_code: bool) {
         let client = Client::new(socket);
         for bytes in self.channel.resend_all(Instant::now()) {
@@ -241,12 +251,15 @@ impl Session<'_> {
     /// Starts the process; its terminal is the client's from now on.
     async fn begin(&mut self, order: &SessionOrder, keep: &Keep) {
         let Phase::Handshake { since } = self.phase else { return };
-        let order = order.clone();
-        let begun = keep.pool.run(move |engine| engine.begin_session(&order)).await;
+        let (order, id) = (order.clone(), self.id.to_owned());
+        let begun = keep.pool.run(move |engine| engine.begin_session(&order, &id)).await;
         self.send(PayloadType::HandshakeComplete, handshake_complete(since.elapsed()));
         let begun = match begun {
-            Ok(Ok(exec)) if exec.terminal.is_some() => Process::new(exec).map_err(|error| error.to_string()),
-            Ok(Ok(exec)) => Err(exec.complaints()),
+            Ok(Ok(BegunSession { exec, log })) if exec.terminal.is_some() => {
+                self.log = log;
+                Process::new(exec).map_err(|error| error.to_string())
+            }
+            Ok(Ok(BegunSession { exec, .. })) => Err(exec.complaints()),
             Ok(Err(error)) => Err(error.exception().message),
             Err(_) => Err("the endpoint is busy".to_owned()),
         };
@@ -278,7 +291,7 @@ impl Session<'_> {
         match shown {
             Ok(bytes) if !bytes.is_empty() => {
                 self.active = Instant::now();
-                self.send(PayloadType::Output, bytes);
+                self.show(bytes);
             }
             // Nobody has the other end any more: the end of the process is waited for.
             Ok(_) | Err(_) => {
@@ -311,7 +324,7 @@ impl Session<'_> {
         let is_drained = process.terminal.is_none() || process.last_pieces == 0;
         let code = if is_drained { process.exec.exit_code() } else { None };
         for bytes in last {
-            self.send(PayloadType::Output, bytes);
+            self.show(bytes);
         }
         if is_drained {
             self.end(code);

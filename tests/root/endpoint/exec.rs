@@ -107,6 +107,40 @@ fn there_are_no_more_sessions_than_there_may_be_and_one_that_ends_makes_room() {
 }
 
 #[test]
+fn what_a_session_shows_is_written_down_where_the_cluster_says() {
+    let (root, endpoint, _) = ground(0);
+    let script = "trap exit TERM; while :; do sleep 1 & wait $!; done";
+    let log = json!({ "logDriver": "awslogs", "options": { "awslogs-group": "/ecs/app", "awslogs-region": "eu-west-1",
+        "awslogs-stream-prefix": "p" } });
+    let more =
+        json!({ "image": "busybox", "command": ["sh", "-c", script], "stopTimeout": 2, "logConfiguration": log });
+    let started = start(&root, &endpoint, &task(&[container("app", &[], more)]));
+    let update = |exec: &Value| {
+        let configuration = json!({ "executeCommandConfiguration": exec });
+        let request = json!({ "cluster": "default", "configuration": configuration }).to_string();
+        root.berth(["ecs", "update-cluster", &request])
+    };
+    let in_group = |group: &str| root.berth(["logs", "--group", group]).stdout;
+    let of_session = |group: &str, id: &str| root.berth(["logs", "--group", group, "--stream", id]).ok();
+    let said = |text: &str| {
+        let out = endpoint.script("exec.py", &[&started.id, "says", text]);
+        assert_eq!(out["code"], 0, "{out:#}");
+        out["id"].as_str().unwrap().to_owned()
+    };
+    let id = said("in-the-tasks-group");
+    assert_eq!(of_session("/ecs/app", &id).trim(), "in-the-tasks-group");
+    let group = json!({ "cloudWatchLogGroupName": "/exec" });
+    update(&json!({ "logging": "OVERRIDE", "logConfiguration": group })).ok();
+    let id = said("in-the-clusters-group");
+    assert_eq!(of_session("/exec", &id).trim(), "in-the-clusters-group");
+    update(&json!({ "logging": "NONE" })).ok();
+    said("in-no-group");
+    assert!(!in_group("/exec").contains("in-no-group") && !in_group("/ecs/app").contains("in-no-group"));
+    let refused = update(&json!({ "kmsKeyId": "alias/mine" }));
+    assert!(refused.code() == 254 && refused.stderr.contains("kmsKeyId is not supported"), "{refused:#?}");
+}
+
+#[test]
 fn lost_repeated_and_reordered_frames_survive_and_a_client_comes_back() {
     let (_root, endpoint, tasks) = ground(1);
     let out = endpoint.script("exec.py", &[&tasks[0].id, "lossy"]);

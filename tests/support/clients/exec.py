@@ -174,6 +174,13 @@ def untrusted():
         return {"url": session["streamUrl"], "verified": False}
 
 
+def says(text):
+    """A command that ends by itself."""
+    _, it = begin(f"echo {text}")
+    it.end()
+    return {"id": it.id, "code": it.exit_code}
+
+
 def idle(seconds):
     """Typing holds a session for longer than it may be idle; then nothing more is typed."""
     _, it = begin(READER)
@@ -244,6 +251,8 @@ if name == "published":
     result = asyncio.run(published())
 elif name in ("idle", "many"):
     result = globals()[name](int(sys.argv[3]))
+elif name == "says":
+    result = says(sys.argv[3])
 elif name == "deaf":
     result = deaf(sys.argv[3])
 else:
