@@ -75,7 +75,7 @@ pub(super) struct Base {
 
 /// A loop that dies at once is started again only after a pause, which grows to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How many loops in a row may die before they have begun, until the holder takes it that none ever will: some five seconds.
+/// How many loops in a row may die before they have begun, or not even be forked, until the holder takes it that none ever will: some five seconds.
 const ATTEMPTS: u32 = 14;
 /// The exit code of a loop that ends with an error.
 const FAILED: i32 = 1;
@@ -216,7 +216,7 @@ enum End {
     Finished,
     /// It died after it had begun, or was killed.
     Died,
-    /// It said that it could not begin.
+    /// It said that it could not begin, or there was none.
     NotBegun,
 }
 
@@ -229,7 +229,8 @@ fn hold(base: &Base, beginning: Beginning, mut answer: &fs::File) -> io::Result<
     loop {
         let (exits_in, exits_out) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let (why_in, why_out) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        match sys::spawn::fork() {
+        let began = sys::time::boot_ms();
+        let end = match sys::spawn::fork() {
             Ok(Fork::Child) => {
                 drop(exits_out);
                 let ended = begin::run(base, start, answer, &exits, exits_in);
@@ -237,8 +238,7 @@ fn hold(base: &Base, beginning: Beginning, mut answer: &fs::File) -> io::Result<
                 std::process::exit(match ended {
                     Ok(()) => 0,
                     Err(LoopError::NotBegun(error)) => {
-                        let text: String = error.to_string().chars().take(LONGEST_REASON / 4).collect();
-                        let _ = nix::unistd::write(&why_out, text.as_bytes());
+                        say_why(&why_out, &error);
                         NOT_BEGUN
                     }
                     Err(LoopError::Failed(_)) => FAILED,
@@ -248,32 +248,41 @@ fn hold(base: &Base, beginning: Beginning, mut answer: &fs::File) -> io::Result<
                 pass("holder: the loop is forked");
                 start = begin::Start::Again;
                 drop((exits_in, why_out));
-                let began = sys::time::boot_ms();
-                failures = match wait_for_end(pid, &exits_out, &mut exits)? {
-                    End::Finished => return Ok(()),
-                    End::Died => 0,
-                    End::NotBegun => failures + 1,
-                };
-                if failures == ATTEMPTS {
-                    let reason = read_reason(&why_in);
-                    let over = give_up::give_up(base, &reason);
-                    // Whoever waits hears it in either case; one whose containers run is held on to.
-                    let _ = answer.write_all(&[&[Answer::Lost as u8], reason.as_bytes()].concat());
-                    if over {
-                        return Ok(());
-                    }
-                    failures = 0;
-                }
-                let quick = sys::time::boot_ms() - began < 1000;
-                pause = if quick { (pause * 2).clamp(Duration::from_millis(1), LONGEST_PAUSE) } else { Duration::ZERO };
+                wait_for_end(pid, &exits_out, &mut exits)?
             }
-            Err(_) => pause = LONGEST_PAUSE, // no memory or no pid just now
+            Err(error) => {
+                say_why(&why_out, &error); // no memory or no pid just now
+                End::NotBegun
+            }
+        };
+        failures = match end {
+            End::Finished => return Ok(()),
+            End::Died => 0,
+            End::NotBegun => failures + 1,
+        };
+        if failures == ATTEMPTS {
+            let reason = read_reason(&why_in);
+            let over = give_up::give_up(base, &reason);
+            // Whoever waits hears it in either case; one whose containers run is held on to.
+            let _ = answer.write_all(&[&[Answer::Lost as u8], reason.as_bytes()].concat());
+            if over {
+                return Ok(());
+            }
+            failures = 0;
         }
+        let quick = sys::time::boot_ms() - began < 1000;
+        pause = if quick { (pause * 2).clamp(Duration::from_millis(1), LONGEST_PAUSE) } else { Duration::ZERO };
         std::thread::sleep(pause);
     }
 }
 
-/// What the last loop has said.
+/// For the holder, should this have been the last attempt.
+fn say_why(why_out: &OwnedFd, error: &io::Error) {
+    let text: String = error.to_string().chars().take(LONGEST_REASON / 4).collect();
+    let _ = nix::unistd::write(why_out, text.as_bytes());
+}
+
+/// What the last attempt has said.
 fn read_reason(why_in: &OwnedFd) -> String {
     let mut text = [0; LONGEST_REASON];
     match nix::unistd::read(why_in, &mut text) {

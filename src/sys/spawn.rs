@@ -136,15 +136,15 @@ fn become_program(start: &Start<'_>) -> i32 {
             libc::signal(signal, libc::SIG_DFL);
         }
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
-        let program = libc::fcntl(start.program, libc::F_DUPFD_CLOEXEC, PARKING);
+        let program = park(start.program);
         if program < 0 {
-            return *libc::__errno_location();
+            return parking_errno();
         }
         let mut parked = [0; MOST];
         for (fd, parked) in start.fds.iter().zip(&mut parked) {
-            *parked = libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, PARKING);
+            *parked = park(*fd);
             if *parked < 0 {
-                return *libc::__errno_location();
+                return parking_errno();
             }
         }
         for (place, parked) in parked.iter().enumerate().take(start.fds.len()) {
@@ -162,6 +162,21 @@ fn become_program(start: &Start<'_>) -> i32 {
             libc::AT_EMPTY_PATH,
         );
         *libc::__errno_location()
+    }
+}
+
+/// A copy of a descriptor above [`PARKING`], or -1.
+fn park(fd: RawFd) -> RawFd {
+    // SAFETY: a plain system call on numbers.
+    unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, PARKING) }
+}
+
+/// Why [`park`] failed. Where the limit of open files is below the room, fcntl(2) calls that an invalid argument.
+fn parking_errno() -> i32 {
+    // SAFETY: the place of this thread's errno is always there.
+    match unsafe { *libc::__errno_location() } {
+        libc::EINVAL => libc::EMFILE,
+        errno => errno,
     }
 }
 

@@ -122,14 +122,18 @@ fn a_configuration_with_a_mistake_is_named_with_its_line() {
 }
 
 /// A small file system of its own for one test.
-struct Disk(tempfile::TempDir);
+pub(super) struct Disk(tempfile::TempDir);
 
 impl Disk {
-    fn new(size: &str) -> Self {
+    /// With these options of tmpfs.
+    pub(super) fn with(options: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let options = format!("size={size}");
-        mount(Some("none"), directory.path(), Some("tmpfs"), MsFlags::empty(), Some(options.as_str())).unwrap();
+        mount(Some("none"), directory.path(), Some("tmpfs"), MsFlags::empty(), Some(options)).unwrap();
         Self(directory)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
     }
 
     /// Writes until nothing more goes in.
@@ -151,8 +155,8 @@ impl Drop for Disk {
 
 #[test]
 fn a_full_disk_is_said_and_when_there_is_room_again_all_goes_on() {
-    let disk = Disk::new("24m");
-    let root = Root::below(disk.0.path());
+    let disk = Disk::with("size=24m");
+    let root = Root::below(disk.path());
     root.import(&crate::support::fixture("probe"));
     let file = root.file(&definition(&[("web", &["exit", "7"])]));
     let run = || root.berth([OsStr::new("run"), file.as_os_str()]);

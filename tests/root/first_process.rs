@@ -51,7 +51,7 @@ fn an_init_passes_signals_and_exit_codes_on() {
 #[test]
 fn an_init_reaps_orphans_and_a_program_without_one_does_not() {
     let root = Root::with_images(&["busybox"]);
-    let orphans = "for i in 1 2 3 4 5; do (sleep 0.05 &); done; exec sleep 1000";
+    let orphans = "for i in 1 2 3 4 5; do (sleep 1 &); done; exec sleep 1000";
     let count = "grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l";
     for (more, expected) in [(json!({}), "5\n"), (with_init(), "0\n")] {
         let standing = root.run_detached(&task(&[script(orphans, more)]));

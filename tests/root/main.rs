@@ -15,6 +15,7 @@ mod cycles;
 mod damage;
 mod edges;
 mod endpoint;
+mod exhaustion;
 mod firelens;
 mod first_process;
 mod floor;
