@@ -64,8 +64,9 @@ const fn may_use(major: u32, minor: Option<u32>) -> Rule {
 }
 
 /// What a container may do that is not privileged. Docker's list: its own defaults (moby, `oci/defaults.go`) and those
-/// that runc adds (`libcontainer/specconv`), without /dev/net/tun, which newer runc leaves out too.
-pub const DEFAULT: [Rule; 11] = [
+/// that runc adds (`libcontainer/specconv`), without /dev/net/tun, which newer runc leaves out too, and without 5:1, the
+/// host's console: a container's own is a terminal of its devpts.
+pub const DEFAULT: [Rule; 10] = [
     may_make(Kind::Char), // a node alone is harmless: to open it needs a rule of its own
     may_make(Kind::Block),
     may_use(1, Some(3)), // null
@@ -74,7 +75,6 @@ pub const DEFAULT: [Rule; 11] = [
     may_use(1, Some(8)), // random
     may_use(1, Some(9)), // urandom
     may_use(5, Some(0)), // tty
-    may_use(5, Some(1)), // console
     may_use(5, Some(2)), // ptmx
     may_use(136, None),  // pts/*
 ];
@@ -250,6 +250,7 @@ mod tests {
         assert!(!allows(&DEFAULT, 2, Kind::Block, 8, 0), "but not be read");
         assert!(!allows(&DEFAULT, 2, Kind::Char, 1, 1), "nor the host's memory");
         assert!(!allows(&DEFAULT, 2, Kind::Char, 10, 229), "nor fuse");
+        assert!(!allows(&DEFAULT, 4, Kind::Char, 5, 1), "nor the host's console");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::generate::generate;
 use crate::support::root::Root;
-use crate::support::{container, instance, say, task};
+use crate::support::{attack, container, instance, say, task};
 
 /// How many are run.
 const SAMPLE: usize = 16;
@@ -172,5 +172,6 @@ fn hostile_words_stay_words_wherever_they_stand() {
         assert!([1, 2].contains(&finished.code()), "{bad}: {finished:?}");
         let said = finished.stdout + &finished.stderr;
         assert!(said.contains("error: ") && !said.contains("panicked") && !said.contains("uid="), "{bad}: {said}");
+        attack(&format!("{bad:?}").replace('"', "").replace("Object ", ""), "refused, nothing ran", "runs without it");
     }
 }

@@ -27,7 +27,7 @@ fn ip(words: &str) -> String {
 }
 
 /// Runs a test on a host of its own, with a root; nothing of berth may be left on that host.
-pub(super) fn on_own_host(test: impl FnOnce(&Root) + Send + 'static) {
+pub(crate) fn on_own_host(test: impl FnOnce(&Root) + Send + 'static) {
     let inside = thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
         ip("link set lo up");

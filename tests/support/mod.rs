@@ -56,6 +56,11 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}"); // not by eprintln, which the test harness catches
 }
 
+/// A row of the table of `make attack`: how the attack ended, and how it does without the defence.
+pub(crate) fn attack(name: &str, result: &str, control: &str) {
+    say(&format!("attack: {name:34} {result:36} control: {control}"));
+}
+
 /// A container of the probe: its name, verb and arguments, and members that differ (`null` for those that are not wanted).
 pub(crate) fn container(name: &str, command: &[&str], more: Value) -> Value {
     let mut container = json!({ "name": name, "image": "probe", "essential": true, "command": command });

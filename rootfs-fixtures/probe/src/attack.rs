@@ -131,6 +131,41 @@ fn interface(request: libc::c_ulong) -> io::Result<()> {
     if asked == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Forces a buffer beyond what the host allows every socket.
+fn receive_buffer() -> io::Result<()> {
+    let (size, length) = (1 << 20, libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or_default());
+    // SAFETY: the option is an int that lives through the call.
+    let done = unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM, 0);
+        libc::setsockopt(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, (&raw const size).cast(), length)
+    };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// A netlink request of zeros; the answer is an error's number, or none.
+fn netlink(protocol: libc::c_int, kind: u16) -> io::Result<()> {
+    const REQUEST_AND_ACK: u16 = 5;
+    let mut message = [0_u8; 48];
+    message[..4].copy_from_slice(&48_u32.to_ne_bytes());
+    message[4..6].copy_from_slice(&kind.to_ne_bytes());
+    message[6..8].copy_from_slice(&REQUEST_AND_ACK.to_ne_bytes());
+    let mut answer = [0_u8; 512];
+    // SAFETY: both buffers live through the calls, with their own lengths.
+    let read = unsafe {
+        let socket = libc::socket(libc::AF_NETLINK, libc::SOCK_RAW, protocol);
+        libc::send(socket, message.as_ptr().cast(), message.len(), 0);
+        libc::recv(socket, answer.as_mut_ptr().cast(), answer.len(), 0)
+    };
+    if read < 20 {
+        return Err(io::Error::last_os_error());
+    }
+    let [.., a, b, c, d] = answer[..20] else { return Ok(()) };
+    match (u16::from_ne_bytes([answer[4], answer[5]]), i32::from_ne_bytes([a, b, c, d])) {
+        (2, error) if error < 0 => Err(io::Error::from_raw_os_error(-error)), // NLMSG_ERROR
+        _ => Ok(()),
+    }
+}
+
 /// Takes CAP_SYS_ADMIN beside what it has.
 fn administrate() -> io::Result<()> {
     const SYS_ADMIN: u32 = 1 << 21;
@@ -160,7 +195,13 @@ const SYS_OPEN_TREE: libc::c_long = 428;
 const SYS_MOVE_MOUNT: libc::c_long = 429;
 const SYS_FSOPEN: libc::c_long = 430;
 const SYS_FSPICK: libc::c_long = 433;
+const SYS_FSCONFIG: libc::c_long = 431;
+const SYS_FSMOUNT: libc::c_long = 432;
+const SYS_PIDFD_GETFD: libc::c_long = 438;
+const SYS_PROCESS_MADVISE: libc::c_long = 440;
 const SYS_MOUNT_SETATTR: libc::c_long = 442;
+const SYS_QUOTACTL_FD: libc::c_long = 443;
+const SYS_HOME_NODE: libc::c_long = 450;
 
 const ATTACKS: &[Attack] = &[
     ("mount-tmpfs", || mount(c"none", c"tmpfs", 0)),
@@ -169,6 +210,13 @@ const ATTACKS: &[Attack] = &[
     ("mount-cgroup2", || mount(c"none", c"cgroup2", 0)),
     ("mount-mqueue", || mount(c"none", c"mqueue", 0)),
     ("mount-devpts", || mount(c"none", c"devpts", 0)),
+    ("mount-overlay", || mount(c"none", c"overlay", 0)),
+    ("mount-debugfs", || mount(c"none", c"debugfs", 0)),
+    ("mount-tracefs", || mount(c"none", c"tracefs", 0)),
+    ("mount-securityfs", || mount(c"none", c"securityfs", 0)),
+    ("mount-bpffs", || mount(c"none", c"bpf", 0)),
+    ("mount-binfmt", || mount(c"none", c"binfmt_misc", 0)),
+    ("mount-devtmpfs", || mount(c"none", c"devtmpfs", 0)),
     ("mount-bind-root", || mount(c"/", c"none", libc::MS_BIND)),
     ("mount-propagation", || call(libc::SYS_mount, [0, text(c"/"), 0, (libc::MS_REC | libc::MS_SHARED) as i64, 0, 0])),
     ("remount-proc-sys", || {
@@ -180,6 +228,8 @@ const ATTACKS: &[Attack] = &[
     ("move-mount", || call(SYS_MOVE_MOUNT, [BAD, text(c""), BAD, text(c""), 4, 0])),
     ("fsopen", || call(SYS_FSOPEN, [text(c"tmpfs"), 0, 0, 0, 0, 0])),
     ("fspick", || call(SYS_FSPICK, [i64::from(libc::AT_FDCWD), text(c"/"), 0, 0, 0, 0])),
+    ("fsconfig", || call(SYS_FSCONFIG, [BAD, 0, 0, 0, 0, 0])),
+    ("fsmount", || call(SYS_FSMOUNT, [BAD, 0, 0, 0, 0, 0])),
     ("mount-setattr", || call(SYS_MOUNT_SETATTR, [i64::from(libc::AT_FDCWD), text(c"/attack"), 0, 0, 32, 0])),
     ("pivot-root", || call(libc::SYS_pivot_root, [text(c"/attack"), text(c"/attack"), 0, 0, 0, 0])),
     ("unshare-mount", || unshare(libc::CLONE_NEWNS)),
@@ -202,6 +252,9 @@ const ATTACKS: &[Attack] = &[
     ("swapoff", || call(libc::SYS_swapoff, [text(c"/nosuch"), 0, 0, 0, 0, 0])),
     ("accounting", || call(libc::SYS_acct, [text(c"/nosuch"), 0, 0, 0, 0, 0])),
     ("quota", || call(libc::SYS_quotactl, [0x8000_0200, text(c"/nosuch"), 0, 0, 0, 0])),
+    ("quota-by-descriptor", || call(SYS_QUOTACTL_FD, [BAD, 0x8000_0200, 0, 0, 0, 0])),
+    ("file-systems", || call(libc::SYS_ustat, [0, 0, 0, 0, 0, 0])),
+    ("hang-up", || call(libc::SYS_vhangup, [0; 6])),
     ("kernel-log", || call(libc::SYS_syslog, [9, 0, 0, 0, 0, 0])),
     ("set-time", || call(libc::SYS_settimeofday, [BAD, 0, 0, 0, 0, 0])),
     ("set-clock", || call(libc::SYS_clock_settime, [0, BAD, 0, 0, 0, 0])),
@@ -218,14 +271,28 @@ const ATTACKS: &[Attack] = &[
     ("request-key", || call(libc::SYS_request_key, [0, 0, 0, BAD, 0, 0])),
     ("open-by-handle", || call(libc::SYS_open_by_handle_at, [BAD, BAD, 0, 0, 0, 0])),
     ("fanotify", || call(libc::SYS_fanotify_init, [0, 0, 0, 0, 0, 0])),
+    ("compare-processes", || call(libc::SYS_kcmp, [BAD, BAD, 0, 0, 0, 0])),
+    ("take-descriptor", || call(SYS_PIDFD_GETFD, [BAD, 0, 0, 0, 0, 0])),
+    ("advise-process", || call(SYS_PROCESS_MADVISE, [BAD, 0, 0, 0, 0, 0])),
+    ("migrate-pages", || call(libc::SYS_migrate_pages, [0, BAD, 0, 0, 0, 0])),
+    ("memory-binding", || call(libc::SYS_mbind, [0, 0, BAD, 0, 0, 0])),
+    ("memory-nodes", || call(libc::SYS_get_mempolicy, [0, 0, 0, 0, BAD, 0])),
+    ("memory-home", || call(SYS_HOME_NODE, [1, 0, BAD, BAD, 0, 0])),
     ("move-pages", || call(libc::SYS_move_pages, [0, 0, 0, 0, 0, 0])),
     ("memory-policy", || call(libc::SYS_set_mempolicy, [0, 0, 0, 0, 0, 0])),
     ("personality", || call(libc::SYS_personality, [0x0040_0000, 0, 0, 0, 0, 0])),
     ("io-uring", || call(libc::SYS_io_uring_setup, [1, BAD, 0, 0, 0, 0])),
+    ("io-uring-enter", || call(libc::SYS_io_uring_enter, [BAD, 0, 0, 0, 0, 0])),
+    ("io-uring-register", || call(libc::SYS_io_uring_register, [BAD, 0, 0, 0, 0, 0])),
     ("vsock", || socket(libc::AF_VSOCK, libc::SOCK_STREAM)),
     ("interface-down", || interface(libc::SIOCSIFFLAGS as libc::c_ulong)),
     ("interface-address", || interface(libc::SIOCSIFADDR as libc::c_ulong)),
     ("route", || interface(libc::SIOCADDRT as libc::c_ulong)),
+    ("link-by-netlink", || netlink(libc::NETLINK_ROUTE, libc::RTM_NEWLINK)),
+    ("address-by-netlink", || netlink(libc::NETLINK_ROUTE, libc::RTM_NEWADDR)),
+    ("route-by-netlink", || netlink(libc::NETLINK_ROUTE, libc::RTM_NEWROUTE)),
+    ("firewall-by-netlink", || netlink(libc::NETLINK_NETFILTER, 0x0a10)), // nftables: which generation is it?
+    ("receive-buffer", receive_buffer),
     ("capabilities", administrate),
     ("niceness", || call(libc::SYS_setpriority, [0, 0, -20, 0, 0, 0])),
     ("io-priority", || call(libc::SYS_ioprio_set, [1, 0, 1 << 13, 0, 0, 0])),
@@ -235,6 +302,15 @@ const ATTACKS: &[Attack] = &[
     ("sysrq", || writable("/proc/sysrq-trigger")),
     ("interrupts", || writable("/proc/irq/default_smp_affinity")),
     ("huge-pages", || writable("/sys/kernel/mm/transparent_hugepage/enabled")),
+    ("address-space-layout", || writable("/proc/sys/kernel/randomize_va_space")),
+    ("kernel-messages", || writable("/proc/sys/kernel/printk")),
+    ("forwarding", || writable("/proc/sys/net/ipv4/ip_forward")),
+    ("drop-caches", || writable("/proc/sys/vm/drop_caches")),
+    ("overcommit", || writable("/proc/sys/vm/overcommit_memory")),
+    ("processor-offline", || writable("/sys/devices/system/cpu/cpu1/online")),
+    ("memory-merging", || writable("/sys/kernel/mm/ksm/run")),
+    ("rescan-of-devices", || writable("/sys/bus/pci/rescan")),
+    ("interrupt-counts", || readable("/proc/interrupts")),
     ("kernel-core", || readable("/proc/kcore")),
     ("kernel-keys", || readable("/proc/keys")),
     ("kernel-timers", || readable("/proc/timer_list")),
@@ -243,6 +319,13 @@ const ATTACKS: &[Attack] = &[
     ("device-ports", || device(libc::S_IFCHR, 1, 4)),
     ("device-kmsg", || device(libc::S_IFCHR, 1, 11)),
     ("device-loop-control", || device(libc::S_IFCHR, 10, 237)),
+    ("device-kvm", || device(libc::S_IFCHR, 10, 232)),
+    ("device-tun", || device(libc::S_IFCHR, 10, 200)),
+    ("device-input", || device(libc::S_IFCHR, 10, 223)),
+    ("device-vfio", || device(libc::S_IFCHR, 10, 196)),
+    ("device-mapper", || device(libc::S_IFCHR, 10, 236)),
+    ("device-console", || device(libc::S_IFCHR, 5, 1)),
+    ("device-scsi-disk", || device(libc::S_IFBLK, 8, 0)),
     ("device-fuse", || device(libc::S_IFCHR, 10, 229)),
     ("device-disk", || device(libc::S_IFBLK, 7, 0)),
 ];

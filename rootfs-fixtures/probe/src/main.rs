@@ -7,6 +7,7 @@ mod kernel;
 mod life;
 mod load;
 mod net;
+mod packet;
 mod resolve;
 mod router;
 mod signal;
@@ -59,6 +60,8 @@ const VERBS: &[Verb] = &[
     ("listen", "PORT [TEXT]", net::listen),
     ("connect", "HOST PORT", net::connect),
     ("spoof", "SOURCE DESTINATION PORT", net::spoof),
+    ("frame", "HEX...", packet::frame),
+    ("sniff", "", packet::sniff),
     ("resolve", "NAME", resolve::verb),
     ("router", "SOCKET", router::router),
     ("mknod", "MAJOR MINOR PATH", kernel::mknod),

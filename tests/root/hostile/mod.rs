@@ -20,8 +20,8 @@ use serde_json::json;
 
 use crate::support::command::{Finished, Running};
 use crate::support::root::Root;
-use crate::support::say;
 use crate::support::scripted::{Reply, Server};
+use crate::support::{attack, say};
 use served::{Image, Script};
 
 /// How long one pull may take, whatever the registry does.
@@ -196,8 +196,11 @@ fn run(behaviours: Vec<Behaviour>) -> Vec<String> {
                 let ground = Ground::new();
                 loop {
                     let Some(behaviour) = waiting.lock().expect("nobody panics with it").pop() else { return };
-                    if let Err(why) = ground.both(&behaviour) {
-                        failed.lock().expect("nobody panics with it").push(format!("{}: {why}", behaviour.name));
+                    match ground.both(&behaviour) {
+                        Ok(()) => attack(behaviour.name, "refused, nothing left", "the image is pulled"),
+                        Err(why) => {
+                            failed.lock().expect("nobody panics with it").push(format!("{}: {why}", behaviour.name))
+                        }
                     }
                 }
             });
