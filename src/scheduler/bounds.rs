@@ -7,8 +7,8 @@ use super::{DeploymentConfig, Threshold};
 pub(super) const SETTLING: u64 = 40_000;
 /// The first pause after a task that never ran, in milliseconds; ECS names only the longest.
 const FIRST_PAUSE: u64 = 1_000;
-/// The longest: 15 minutes.
-const LONGEST_PAUSE: u64 = 900_000;
+/// The longest: 27 minutes (ECS Developer Guide, "Amazon ECS service throttle logic").
+const LONGEST_PAUSE: u64 = 1_620_000;
 /// One, in the millionths that a time scale is given in.
 pub(super) const WHOLE: u32 = 1_000_000;
 
@@ -86,8 +86,8 @@ mod tests {
     }
 
     #[test]
-    fn the_pause_doubles_up_to_a_quarter_of_an_hour() {
-        assert_eq!([1, 2, 3, 10, 11, 99].map(start_delay), [1_000, 2_000, 4_000, 512_000, 900_000, 900_000]);
+    fn the_pause_doubles_up_to_27_minutes() {
+        assert_eq!([1, 2, 3, 11, 12, 99].map(start_delay), [1_000, 2_000, 4_000, 1_024_000, 1_620_000, 1_620_000]);
         assert_eq!(scaled(40_000, WHOLE / 100), 400);
         assert_eq!(scaled(u64::MAX, WHOLE), u64::MAX);
     }

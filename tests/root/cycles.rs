@@ -3,9 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::goals::report;
 use crate::support::root::Root;
 use crate::support::supervised::tries;
-use crate::support::{definition, eventually, say};
+use crate::support::{definition, eventually};
 
 /// How many tasks in all, unless `CYCLES` says another number.
 const CYCLES: u32 = 200;
@@ -33,7 +34,8 @@ fn two_hundred_tasks_started_and_stopped_leave_nothing() {
     let took = since.elapsed();
     let left = || root.present().len();
     let after = eventually(Duration::from_secs(10), "nothing is left", || Some(left()).filter(|left| *left == 0));
-    say(&format!("{cycles} start/stop cycles, {LANES} at once, in {:.1} s: {after} things left", took.as_secs_f64()));
+    let result = format!("{cycles}, {LANES} at once, in {:.1} s: {after} things left", took.as_secs_f64());
+    report("start/stop cycles", &result, "10000, 0 left");
     let all = root.berth(["ps", "-a", "-q"]).ok();
     assert_eq!(all.lines().count(), (cycles / LANES * LANES) as usize);
     root.berth(["rm", "--stopped"]).ok();

@@ -38,5 +38,5 @@ fn soon_after_its_process_nothing_of_a_stopped_task_is_left() {
         eventually(Duration::from_secs(10), "nothing is left", || root.present().is_empty().then_some(()));
         root.berth(["rm", &task.id]).ok();
     }
-    report("StopTask to nothing left, beyond the process's own exit", &times.text(), "p99 100 ms");
+    report("process's end to nothing left", &times.text(), "p99 100 ms");
 }

@@ -98,5 +98,5 @@ fn a_pair_that_is_killed_is_replaced_by_the_next_call_and_the_container_stays() 
     assert_eq!(of(&root.describe(&task), "web")["exitCode"], 3);
     let result =
         format!("{count} killed, the container untouched, its exit code right; the call that adopts {}", times.text());
-    report("holder and loop killed together", &result, "200, adopted by the next call");
+    report("both halves killed together", &result, "200, adopted by the next call");
 }

@@ -38,7 +38,7 @@ impl Times {
     }
 }
 
-/// One line for whoever runs it: what was done, what came of it, and what the goal is.
-pub(super) fn report(what: &str, result: &str, goal: &str) {
-    say(&format!("goal: {what}: {result} (goal: {goal})"));
+/// A row of the table of `make goals`: what was done, what came of it, and what the goal is.
+pub(crate) fn report(what: &str, result: &str, goal: &str) {
+    say(&format!("goal: {what:30} {result} | {goal}"));
 }
