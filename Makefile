@@ -60,17 +60,24 @@ chaos: fixtures ## something goes wrong at every step, TIME= seconds (300), SEED
 	CHAOS_SECONDS=$(or $(TIME),300) CHAOS_SEED=$(or $(SEED),1) cargo test --quiet --locked --features failpoints --test chaos
 
 # name=how often when it is meant seriously; a smaller machine takes GOALS=10, a tenth of all of them
-goals: build fixtures ## kills, stops, cycles, changed downloads, damages to the store, and their times; GOALS= in percent (100); needs root
+goals: build fixtures ## kills, stops, cycles, changed downloads, damages to the store: one table; GOALS= in percent (100); needs root
 	$(call root)
 	@part() { echo $$(( $$1 * $(or $(GOALS),100) / 100 )); }; \
 	REQUIRE_ROOT=1 BERTH_BIN="$(CURDIR)/target/release/berth" CYCLES=$$(part 10000) DAMAGES=$$(part 1000) \
 	GOAL_LOOP_KILLS=$$(part 1000) GOAL_PAIR_KILLS=$$(part 200) GOAL_STOPS=$$(part 200) GOAL_DOWNLOADS=$$(part 10000) \
 	GOAL_CRASHERS=$$(part 1000) GOAL_CRASH_SECONDS=60 \
-	cargo test --quiet --locked --test root -- --test-threads=1 goals:: cycles:: damage::
+	cargo test --quiet --locked --test root -- --test-threads=1 goals:: cycles:: damage:: 2>&1 | tee target/goals.log
+	@echo; echo "$$(date -I), GOALS=$(or $(GOALS),100), $$(target/release/berth --version), Linux $$(uname -r), $$(nproc) CPUs, load $$(cut -d' ' -f1 /proc/loadavg)"
+	@sed -n 's/^.*goal: //p' target/goals.log
 
-attack: build fixtures ## what is tried against the host from inside a container, each beside its control; needs root
+attack: build fixtures ## what is tried against the host and other tasks, each beside its control: one table; needs root
 	$(call root)
-	REQUIRE_ROOT=1 BERTH_BIN="$(CURDIR)/target/release/berth" cargo test --quiet --locked --test root -- attacks:: floor:: hostile:: first_process::
+	$(call packages,iproute2 nftables)
+	REQUIRE_ROOT=1 BERTH_BIN="$(CURDIR)/target/release/berth" cargo test --quiet --locked --test root -- \
+		attacks:: floor:: hostile:: first_process:: edges::hostile process::every_form process::a_passwd agent::probes volumes::hostile 2>&1 | \
+		tee target/attack.log | awk '!sub(/^.*attack: /, "")' >&2
+	@sed -n 's/^.*attack: //p' target/attack.log | awk '{ print } / control: refused/ { absent++ } \
+		END { print NR " attacks: none passes; " NR - absent " controls do, " absent + 0 " ask for what this kernel does not have" }'
 
 smoke-guest: build fixtures ## a task from image to clean end in a small virtual machine with cgroup v2; needs no root
 	$(call packages,qemu-system-x86 cpio kmod busybox-static binutils e2fsprogs)

@@ -7,6 +7,11 @@ use super::*;
 /// A world that answers actions in random order: each start may fail, each container may exit at any time, some are checked
 /// and some started again.
 fn history(choices: &[(u8, u8)]) -> Vec<(TaskState, Vec<Action>)> {
+    history_by(choices, |step| at(step * 10))
+}
+
+/// The same by another clock: what time it is at each step.
+fn history_by(choices: &[(u8, u8)], clock: impl Fn(u64) -> Now) -> Vec<(TaskState, Vec<Action>)> {
     let again = |period| Some(RestartPlan { ignored_exit_codes: vec![0, 3], attempt_period: period });
     let mut task = task(vec![
         Container { restart: again(60), ..checked_container("a", true) },
@@ -16,7 +21,7 @@ fn history(choices: &[(u8, u8)]) -> Vec<(TaskState, Vec<Action>)> {
     ]);
     let mut open: Vec<Event> = vec![Event::Prepared];
     let mut trace = Vec::new();
-    for (clock, (choice, detail)) in choices.iter().enumerate() {
+    for (number, (choice, detail)) in (0..).zip(choices) {
         let event = match open.len() {
             0 => Event::Tick,
             n if *choice < 200 => open.swap_remove(usize::from(*choice) % n),
@@ -26,7 +31,7 @@ fn history(choices: &[(u8, u8)]) -> Vec<(TaskState, Vec<Action>)> {
         if let Event::Started { container, .. } = event {
             open.push(exit(container, i32::from(*detail)));
         }
-        let actions = step(&mut task, event, at(clock as u64 * 10));
+        let actions = step(&mut task, event, clock(number));
         open.extend(actions.iter().filter_map(|action| match action {
             Action::Start(container) if detail % 7 == 0 => {
                 Some(Event::StartFailed { container: *container, reason: "no".to_owned() })
@@ -106,5 +111,18 @@ proptest! {
         let trace = history(&all);
         let finishes = trace.iter().filter(|(_, actions)| actions.contains(&Action::Finish)).count();
         prop_assert_eq!(finishes, 1);
+    }
+
+    /// But for a removal that has failed: how soon it is tried again depends on the clock, within its bounds.
+    #[test]
+    fn a_clock_that_is_set_changes_nothing_that_is_done(
+        choices in prop::collection::vec((any::<u8>(), any::<u8>().prop_filter("a removal", |detail| detail % 5 != 0)), 1..200),
+        jumps in prop::collection::vec(-40_000_000_000..40_000_000_000_i64, 200),
+    ) {
+        let set = |step: u64| Now { wall: Timestamp(at(step * 10).wall.0 + jumps[step as usize]), ..at(step * 10) };
+        for ((task, actions), (other, same)) in history(&choices).iter().zip(&history_by(&choices, set)) {
+            prop_assert_eq!(actions, same);
+            prop_assert_eq!((task.last_status, deadline(task)), (other.last_status, deadline(other)));
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 const TABLE: &str = include_str!("../data/threats.txt");
+const MAKEFILE: &str = include_str!("../../Makefile");
 /// The numbers of the catalogue: faults and attacks, and defects of the library.
 const RANGES: [(char, std::ops::RangeInclusive<u32>); 8] = [
     ('T', 1..=9),
@@ -31,9 +32,11 @@ fn rows() -> BTreeMap<&'static str, Vec<&'static str>> {
     lines.map(row).collect()
 }
 
-/// The names of all tests, in the program and beside it.
+/// The names of all tests, in the program and beside it, and of the targets of the Makefile.
 fn tests() -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
+    let targets = MAKEFILE.lines().filter(|line| line.starts_with(char::is_alphabetic));
+    let mut names: BTreeSet<String> =
+        targets.filter_map(|line| Some(format!("make:{}", line.split_once(':')?.0))).collect();
     for directory in ["src", "tests"] {
         collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join(directory), &mut names);
     }
