@@ -33,6 +33,24 @@ pub(super) fn check_task(definition: &TaskDefinition, target: Target, report: &m
     if let Some(configuration) = &definition.proxy_configuration {
         proxy_configuration(configuration, definition, mode, report);
     }
+    if mode != NetworkMode::Awsvpc {
+        endpoint(definition, mode, report);
+    }
+}
+
+/// What only the endpoint at 169.254.170.2 can give. In host mode it would be everybody's on this host, and containers in
+/// bridge mode share no namespace in which it could be the task's alone.
+fn endpoint(definition: &TaskDefinition, mode: NetworkMode, report: &mut Report) {
+    let has_role = definition.task_role_arn.as_ref().is_some_and(|arn| !arn.is_empty());
+    let members = [
+        ("taskRoleArn", has_role, "its containers get no credentials of a role"),
+        ("enableFaultInjection", definition.enable_fault_injection == Some(true), "nobody can inject faults"),
+    ];
+    for (member, _, so) in members.iter().filter(|(_, is_given, _)| *is_given) {
+        let mode = word(mode);
+        let words = format!("a task has no endpoint at 169.254.170.2 when networkMode={mode}: {so}; awsvpc has it");
+        report.warning(&Path::root().member(*member), words);
+    }
 }
 
 /// How a definition is connected; absent means bridge.

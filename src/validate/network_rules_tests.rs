@@ -137,3 +137,17 @@ fn a_proxy_needs_awsvpc_a_container_and_its_properties() {
     refused(unknown, "proxyConfiguration.properties[0].name", "\"AppPort\" is not one of IgnoredUID");
     assert!(of("awsvpc", configuration("db", all("22"))).is_ok());
 }
+
+#[test]
+fn what_needs_the_endpoint_is_warned_of_where_there_is_none() {
+    let members = json!({"taskRoleArn": "arn:aws:iam::000000000000:role/app", "enableFaultInjection": true});
+    let warned = |mode: &str| -> Vec<String> {
+        let (_, warnings) = run(&json!(mode), &web(&json!({})), &members).unwrap();
+        let about = warnings.into_iter().filter(|warning| warning.message.contains("169.254.170.2"));
+        about.map(|warning| warning.path).collect()
+    };
+    for mode in ["bridge", "host", "none"] {
+        assert_eq!(warned(mode), ["taskRoleArn", "enableFaultInjection"], "{mode}");
+    }
+    assert!(warned("awsvpc").is_empty());
+}

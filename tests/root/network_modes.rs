@@ -125,6 +125,30 @@ fn task_of_fargate() -> Value {
     task(&[container("one", &["listen", "8001", "one"], json!({}))])
 }
 
+#[test]
+fn where_there_is_no_endpoint_no_variable_leads_to_one_and_nobody_listens() {
+    on_own_host(|root| {
+        for mode in ["bridge", "host", "none"] {
+            let mut definition =
+                instance(Some(mode), &[container("app", &["trap", "TERM"], json!({ "stopTimeout": 2 }))]);
+            definition["taskRoleArn"] = json!("arn:aws:iam::000000000000:role/app");
+            let warned = root.berth(["lint", root.file(&definition).to_str().unwrap()]);
+            assert!((warned.stdout.clone() + &warned.stderr).contains(&format!("networkMode={mode}")), "{warned:#?}");
+            let task = root.run_detached(&definition);
+            root.until(&task, "RUNNING");
+            let variables = inside(root, &task, "app", &["env"]);
+            assert!(variables.contains("AWS_EXECUTION_ENV=AWS_ECS_EC2"), "{variables}");
+            for of_endpoint in ["ECS_CONTAINER_METADATA_URI", "ECS_AGENT_URI", "AWS_CONTAINER_CREDENTIALS"] {
+                assert!(!variables.contains(of_endpoint), "{mode}: {variables}");
+            }
+            for port in [80, 51_679] {
+                assert_ne!(connect(root, &task, "app", "169.254.170.2", port).0, 0, "{mode}, {port}");
+            }
+            root.stop(&task);
+        }
+    });
+}
+
 /// On the real host, whose links the leak check sees.
 #[test]
 fn all_that_a_bridge_task_has_is_seen_and_goes_with_it() {

@@ -13,10 +13,12 @@ pub const TASK_DEFINITION: &[Field] = &[
         .ruled()
         .remark("1 to 255 letters, digits, hyphens and underscores; a changed definition is a new revision"),
     yes("taskRoleArn", Text)
-        .remark("its credentials are those that [roles] of the configuration has for it; without, it has none"),
+        .remark("its credentials are those that [roles] of the configuration has for it; without, it has none; \
+            awsvpc mode alone"),
     warn("executionRoleArn", Text, "images come with berth's own credentials, output stays here: the role is not used"),
     yes("networkMode", Shape::Word(NETWORK_MODES))
-        .remark("awsvpc and bridge: a routed veth for each task, or each container; host; none; absent means bridge"),
+        .remark("awsvpc and bridge: a routed veth for each task, or each container; host; none; absent means bridge; \
+            metadata and credentials at 169.254.170.2 in awsvpc mode alone, and no variable of them in the others"),
     must("containerDefinitions", List(&Structure(CONTAINER_DEFINITION)))
         .ruled()
         .remark("1 to 10, at least one of them essential"),
@@ -45,7 +47,7 @@ pub const TASK_DEFINITION: &[Field] = &[
     yes("runtimePlatform", Structure(RUNTIME_PLATFORM))
         .remark("absent means this host's; a task for another machine is on record as stopped, with ECS's reason"),
     yes("enableFaultInjection", Boolean)
-        .remark("faults by ECS_AGENT_URI in the task's own network; network-latency needs netem in the kernel"),
+        .remark("faults by ECS_AGENT_URI in the task's own network, in awsvpc mode; network-latency needs netem in the kernel"),
     no("trustedExecutionConfiguration", Structure(TRUSTED_EXECUTION_CONFIGURATION)),
 ];
 
