@@ -10,7 +10,7 @@ use crate::services::Host;
 use crate::support::inside::Inside;
 use crate::support::root::{Root, Task};
 use crate::support::supervised::strike;
-use crate::support::{container, eventually, task};
+use crate::support::{container, eventually, instance, task};
 
 #[test]
 fn the_metadata_says_what_the_record_says() {
@@ -170,6 +170,44 @@ fn every_member_is_there_when_it_should_be_and_is_what_it_should_be() {
     check("the stopping task", TASK, 4, &["service", "sized", "awsvpc", "disk", "stopping"], &stopping);
     strike(host.pid_of(&task.id, "late"));
     host.delete();
+}
+
+/// A task of a container instance: its name for the cluster is another one, and the instance has tags of its own.
+#[test]
+fn a_task_on_a_container_instance_is_told_of_that_ones_tags_too() {
+    let root = Root::with_images(&["probe"]);
+    let ask = |action: &str, request: Value| root.berth(["ecs", action, &request.to_string()]).json();
+    ask("register-task-definition", instance(&[staying("app", json!({}))]));
+    let own = ask("list-container-instances", json!({}))["containerInstanceArns"][0].clone();
+    let subnets = berth::ops::Engine::open(Some(root.path())).unwrap().subnet_ids().unwrap();
+    let network = json!({ "awsvpcConfiguration": { "subnets": subnets } });
+    let started = ask(
+        "start-task",
+        json!({ "taskDefinition": "probe", "containerInstances": [own], "networkConfiguration": network }),
+    );
+    let id = started["tasks"][0]["taskArn"].as_str().and_then(|arn| arn.rsplit('/').next());
+    let id = id.unwrap_or_else(|| panic!("{started:#}")).to_owned();
+    let task = Task { id, answer: started };
+    let record = root.until(&task, "RUNNING");
+    let tag = |arn: &Value, value: &str| {
+        let request = json!({ "resourceArn": arn, "tags": [{ "key": "rack", "value": value }] }).to_string();
+        root.berth(["ecs", "tag-resource", &request]).ok();
+    };
+    tag(&record["taskArn"], "own");
+    tag(&record["containerInstanceArn"], "seven");
+    let inside = Inside::of(&root, &task, "app");
+    let id = record["containers"][0]["runtimeId"].as_str().unwrap();
+    for version in [2, 3, 4] {
+        let seen = seen(&inside, version, id);
+        let of_task = ["sized", "awsvpc"];
+        check("the task", TASK, version, &of_task, &seen.task);
+        let tagged = [&of_task[..], &["tags", "instance tags"]].concat();
+        check("the task with tags", TASK, version, &tagged, &seen.tagged);
+        assert_eq!(seen.tagged["TaskTags"], json!({ "rack": "own" }));
+        assert_eq!(seen.tagged["ContainerInstanceTags"], json!({ "rack": "seven" }));
+        assert_eq!(seen.task["Cluster"], "default");
+        check("the container", CONTAINER, version, &["held", "awsvpc"], &seen.container);
+    }
 }
 
 /// Whether this host counts in hierarchies of their own.
