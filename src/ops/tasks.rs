@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 use serde::Serialize;
@@ -183,12 +183,7 @@ impl Engine {
 
     /// The tasks that have a directory for locks and sockets, by their ids.
     pub(super) fn directories(&self) -> Result<Vec<String>, OpsError> {
-        let path = self.layout.tasks_run();
-        match fs::read_dir(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(source) => Err(OpsError::File { verb: "list", path, source }),
-            Ok(entries) => Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()),
-        }
+        names(self.layout.tasks_run())
     }
 
     /// Removes the directories of tasks that are over and whose supervisor died just before it would have done so. Those that
@@ -322,8 +317,17 @@ pub(super) fn has_supervisor(paths: &TaskPaths) -> Result<bool, OpsError> {
     lock::is_held(&path).map_err(|source| OpsError::File { verb: "look at the lock", path, source })
 }
 
+/// The names in a directory, none if it is not there.
+pub(super) fn names(path: PathBuf) -> Result<Vec<String>, OpsError> {
+    match fs::read_dir(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(OpsError::File { verb: "list", path, source }),
+        Ok(entries) => Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()),
+    }
+}
+
 /// The result of a removal, where absence is as good.
-fn gone(verb: &'static str, path: &Path, result: io::Result<()>) -> Result<(), OpsError> {
+pub(super) fn gone(verb: &'static str, path: &Path, result: io::Result<()>) -> Result<(), OpsError> {
     match result {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(OpsError::File { verb, path: path.to_owned(), source })

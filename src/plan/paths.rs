@@ -111,6 +111,11 @@ impl Layout {
         self.run.join("tasks")
     }
 
+    /// Where the tasks' directories for storage and logs are, by their ids.
+    pub fn tasks_state(&self) -> PathBuf {
+        self.state.join("tasks")
+    }
+
     /// The process that holds the counts of this root's services.
     pub fn scheduler(&self) -> SchedulerPlan {
         let private = *self != Self::system();
@@ -123,7 +128,7 @@ impl Layout {
 
     /// All that belongs to one task.
     pub fn task(&self, id: &str) -> TaskPaths {
-        TaskPaths { state: self.state.join("tasks").join(id), run: self.tasks_run().join(id) }
+        TaskPaths { state: self.tasks_state().join(id), run: self.tasks_run().join(id) }
     }
 
     /// Eight hexadecimal digits that tell this root from every other one on the host: they stand in the names of its

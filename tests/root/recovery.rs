@@ -51,6 +51,33 @@ fn the_exit_code_is_right_whenever_the_loop_is_killed_around_the_end() {
 }
 
 #[test]
+fn storage_that_a_power_cut_brought_back_goes_with_the_next_resume() {
+    let root = Root::with_images(&["probe"]);
+    let over = root.run_detached(&definition(&[("web", &["exit", "0"])]));
+    ended(&over, &root);
+    let running = root.run_detached(&sleeper());
+    let tasks = root.path().join("tasks");
+    let storage = |id: &str| ["upper", "disk"].map(|name| tasks.join(id).join(name)).map(|path| path.exists());
+    let used = storage(&running.id);
+    assert_ne!(used, [false, false]);
+    // The removal of one whose end is on the disk, and one whose record never got there.
+    let unknown = "0123456789abcdef0123456789abcdef";
+    for id in [&over.id, unknown] {
+        fs::create_dir_all(tasks.join(id).join("upper/web/etc")).unwrap();
+        fs::create_dir_all(tasks.join(id).join("logs")).unwrap();
+    }
+    fs::write(tasks.join(unknown).join("disk"), "").unwrap();
+    root.berth(["resume"]).ok();
+    for id in [&over.id, unknown] {
+        assert_eq!(storage(id), [false, false], "{id}");
+        assert!(tasks.join(id).join("logs").exists(), "what a task has written stays");
+    }
+    assert_eq!(storage(&running.id), used);
+    root.berth(["exec", &running.id, "/probe", "exit", "0"]).ok();
+    fs::remove_dir_all(tasks.join(unknown)).unwrap();
+}
+
+#[test]
 fn no_line_is_lost_or_doubled_when_loops_are_killed_while_the_container_writes() {
     let root = Root::with_images(&["probe"]);
     let bytes = 400_000_000_usize;
