@@ -153,10 +153,11 @@ documents: build
 	@$(BERTH) completions fish >target/dist/completions/berth.fish
 
 deb: documents ## target/debian/berth_VERSION_ARCHITECTURE.deb: the program, units, manual pages, completions, configuration
-	$(call packages,dpkg-dev xz-utils)
+	$(call packages,dpkg-dev xz-utils lintian)
 	@cargo deb --version >/dev/null 2>&1 || { echo "installing cargo-deb $(CARGO_DEB) by cargo"; \
 	    cargo install --quiet --locked cargo-deb --version $(CARGO_DEB); }
 	@cargo deb --quiet --no-build --no-strip --output target/debian/
+	@lintian --allow-root --fail-on error,warning target/debian/*.deb
 	@ls -l target/debian/*.deb
 
 install: documents ## to $(DESTDIR)$(PREFIX): the program, manual pages, completions; units that run it, and /etc/berth/config.toml
