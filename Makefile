@@ -73,7 +73,7 @@ goals: build fixtures ## kills, stops, cycles, changed downloads, damages to the
 attack: build fixtures ## what is tried against the host and other tasks, each beside its control: one table; needs root
 	$(call root)
 	$(call packages,iproute2 nftables)
-	REQUIRE_ROOT=1 BERTH_BIN="$(CURDIR)/target/release/berth" cargo test --quiet --locked --test root -- \
+	@REQUIRE_ROOT=1 BERTH_BIN="$(CURDIR)/target/release/berth" cargo test --quiet --locked --test root -- \
 		attacks:: floor:: hostile:: first_process:: edges::hostile process::every_form process::a_passwd agent::probes volumes::hostile 2>&1 | \
 		tee target/attack.log | awk '!sub(/^.*attack: /, "")' >&2
 	@sed -n 's/^.*attack: //p' target/attack.log | awk '{ print } / control: refused/ { absent++ } \

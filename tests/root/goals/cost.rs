@@ -80,14 +80,13 @@ fn tasks_that_fail_to_start_cost_little_and_keep_no_other_one_waiting() {
     for number in 0..services {
         host.service(&["delete", "--force", &format!("crash-{number}")]).ok();
     }
-    let ratio = among.percentile(50).as_secs_f64() / quiet.percentile(50).as_secs_f64();
+    let [quiet, among] = [quiet, among].map(|times| times.percentile(50).as_secs_f64() * 1e3);
     let result = format!(
-        "{} in {services} services; {seconds} s later for {seconds} s {share:.1} % of a core for {tried} starts, {:.0} ms each: \
-         {at_last:.1} % at the longest pause; a canary quiet {}, among them {}: {ratio:.2} x",
+        "{} in {services} services: after {seconds} s {share:.1} % of a core for {seconds} s, {tried} starts of {:.0} ms each, so \
+         {at_last:.1} % at the longest pause; a canary in {among:.0} ms, quiet {quiet:.0} ms: {:.2} x",
         services * EACH,
         each * 1e3,
-        quiet.text(),
-        among.text()
+        among / quiet,
     );
     report("tasks that fail to start", &result, "at most 5 % after back-off, canary within 2 x");
 }

@@ -9,7 +9,7 @@ use rand::RngExt;
 use serde_json::json;
 
 use super::{Times, report};
-use crate::support::root::Root;
+use crate::support::root::{Root, Task};
 use crate::support::supervised::{PATIENCE, eventually_soon, exists, init, pair, strike, tries};
 use crate::support::{container, definition, eventually, of, task};
 
@@ -30,20 +30,7 @@ fn killed(root: &Root, number: u32) -> Option<Duration> {
     let mut definition = task(&[talker, container("last", &["exit", &code.to_string()], condition)]);
     definition["family"] = json!(format!("probe{}", number % LANES));
     let task = root.run_file(&root.file(&definition));
-    let looping = eventually_soon("it has a loop", || pair(&task.id)).looping;
-    thread::sleep(Duration::from_millis(rand::rng().random_range(0..90)));
-    let since = Instant::now();
-    strike(looping);
-    while exists(looping) {
-        assert!(since.elapsed() < PATIENCE, "{looping} cannot be killed");
-    }
-    let control = root.path().join(format!("run/tasks/{}/control.sock", task.id));
-    // A loop that had done everything already has taken its directory along.
-    let back = eventually_soon("it is supervised again, or over", || match UnixStream::connect(&control) {
-        Ok(_) => Some(Some(since.elapsed())),
-        Err(_) if !control.parent().is_some_and(|run| run.exists()) => Some(None),
-        Err(_) => None,
-    });
+    let back = struck(root, &task);
     let ended = eventually(PATIENCE, "it is STOPPED", || {
         Some(root.describe(&task)).filter(|task| task["lastStatus"] == "STOPPED")
     });
@@ -54,6 +41,26 @@ fn killed(root: &Root, number: u32) -> Option<Duration> {
     assert!(found == wanted, "{} bytes of {}", found.len(), wanted.len());
     root.berth(["rm", &task.id]).ok();
     back
+}
+
+/// Kills the loop of a task; how long it was without one. Nothing where the task was over by itself.
+fn struck(root: &Root, task: &Task) -> Option<Duration> {
+    let run = root.path().join("run/tasks").join(&task.id);
+    let looping = eventually_soon("it has a loop, or is over", || match pair(&task.id) {
+        Some(pair) => Some(Some(pair.looping)),
+        None => (!run.exists()).then_some(None),
+    })?;
+    thread::sleep(Duration::from_millis(rand::rng().random_range(0..90)));
+    let since = Instant::now();
+    strike(looping);
+    while exists(looping) {
+        assert!(since.elapsed() < PATIENCE, "{looping} cannot be killed");
+    }
+    // A loop that had done everything already has taken its directory along.
+    eventually_soon("it is supervised again, or over", || match UnixStream::connect(run.join("control.sock")) {
+        Ok(_) => Some(Some(since.elapsed())),
+        Err(_) => (!run.exists()).then_some(None),
+    })
 }
 
 #[test]
