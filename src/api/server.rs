@@ -94,6 +94,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     host::raise_open_files();
     host::keep_children();
+    host::share_heaps();
     let root = options.root.as_deref();
     let mut engine = Engine::open(root)?;
     let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;

@@ -14,7 +14,9 @@ pub use crate::supervisor::wake::COMMAND as SCHEDULE;
 pub use crate::supervisor::wake::is_scheduled;
 pub use crate::supervisor::{Watch, short, watch};
 pub use crate::sys::lock::{Lock, take};
-pub use crate::sys::spawn::{Fork, fork, inherited, keep_children, memory_file, read_whole, reap_left, trim_memory};
+pub use crate::sys::spawn::{
+    Fork, fork, inherited, keep_children, memory_file, read_whole, reap_left, share_heaps, trim_memory,
+};
 pub use crate::sys::time::boot_ms;
 
 use crate::sys::child::{self, Otherwise, Which};

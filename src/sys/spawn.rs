@@ -200,6 +200,16 @@ pub fn fork() -> io::Result<Fork> {
     }
 }
 
+/// Has all threads allocate from two heaps, and large pieces from none: otherwise each thread keeps as much as its largest
+/// request has ever taken (mallopt(3)). To be called before there are threads.
+pub fn share_heaps() {
+    // SAFETY: sets two numbers of the allocator.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10);
+    }
+}
+
 /// Gives freed memory back to the kernel (malloc_trim(3)).
 pub fn trim_memory() {
     // SAFETY: takes no pointer and only releases pages that the allocator holds free.
