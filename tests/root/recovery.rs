@@ -124,12 +124,14 @@ fn every_line_of_a_slow_writer_is_there_after_fifty_kills() {
 fn killed_during_the_start(root: &Root, delay: Duration, victims: impl Fn(&str) -> Vec<Pid>) -> String {
     let file = root.file(&sleeper());
     let running = root.start([std::ffi::OsStr::new("run"), std::ffi::OsStr::new("-d"), file.as_os_str()]);
-    let holder = eventually_soon("a supervisor is there", || {
-        // other roots have supervisors too
-        processes(&["supervise", "new"]).into_iter().find(|(_, parent)| *parent == running.pid()).map(|(pid, _)| pid)
+    let id = eventually_soon("a supervisor is there", || {
+        processes(&["supervise", "new"]).into_iter().find_map(|(pid, parent)| {
+            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+            let id = line.split('\0').nth(3)?.to_owned();
+            // Other roots have supervisors too; and by now its parent may have ended.
+            (parent == running.pid() || root.path().join("run/tasks").join(&id).exists()).then_some(id)
+        })
     });
-    let line = fs::read_to_string(format!("/proc/{holder}/cmdline")).unwrap_or_default();
-    let Some(id) = line.split('\0').nth(3).map(str::to_owned) else { panic!("no task in {line:?}") };
     thread::sleep(delay);
     victims(&id).into_iter().for_each(strike);
     let listed = root.berth(["--format", "json", "ps", "--all"]);
