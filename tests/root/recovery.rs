@@ -123,9 +123,12 @@ fn every_line_of_a_slow_writer_is_there_after_fifty_kills() {
 /// Starts a task, kills what `victims` says some time after its supervisor was there, and lets `berth ps` see to it.
 fn killed_during_the_start(root: &Root, delay: Duration, victims: impl Fn(&str) -> Vec<Pid>) -> String {
     let file = root.file(&sleeper());
+    // One of the task before may still be about to end.
+    let before: Vec<Pid> = processes(&["supervise", "new"]).into_iter().map(|(pid, _)| pid).collect();
     let running = root.start([std::ffi::OsStr::new("run"), std::ffi::OsStr::new("-d"), file.as_os_str()]);
     let id = eventually_soon("a supervisor is there", || {
-        processes(&["supervise", "new"]).into_iter().find_map(|(pid, parent)| {
+        let all = processes(&["supervise", "new"]).into_iter().filter(|(pid, _)| !before.contains(pid));
+        all.into_iter().find_map(|(pid, parent)| {
             let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
             let id = line.split('\0').nth(3)?.to_owned();
             // Other roots have supervisors too; and by now its parent may have ended.
