@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::faults::{Experiment, Faults, Kind};
 use crate::scenarios::SCENARIOS;
 use crate::support::command::{Finished, Running};
-use crate::support::eventually;
 use crate::support::root::Root;
+use crate::support::{binary, eventually};
 
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -80,6 +80,9 @@ impl Lane {
             Ok(()) => {
                 self.root = Some(root);
                 let hits = std::mem::take(&mut stage.hits);
+                if hits.is_empty() {
+                    return Err(format!("{} has no points: it was not built with `failpoints`", binary().display()));
+                }
                 Ok((stage, hits))
             }
             Err(panic) => {
