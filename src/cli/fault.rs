@@ -47,7 +47,7 @@ fn body(args: &Fault) -> Value {
 pub(super) fn interrupt(engine: &mut Engine, args: &Interrupt) -> Result<(), Failure> {
     let records = args.tasks.iter().map(|task| engine.find(task.as_str())).collect::<Result<Vec<_>, _>>()?;
     for record in &records {
-        engine.interrupt(&record.plan)?;
+        engine.interrupt(record, u64::from(args.warning) * 1000)?;
         output::write(&format!("{}\n", record.plan.id))?;
     }
     Ok(())

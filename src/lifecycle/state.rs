@@ -267,6 +267,9 @@ pub struct TaskState {
     pub containers: Vec<Container>,
     /// Its times.
     pub times: Times,
+    /// When whoever still runs is killed, whatever its own time, in milliseconds since boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<u64>,
     /// Since when the last removal failed and waits to be tried again, in milliseconds since boot.
     pub retry_at: Option<u64>,
     /// How often the record has changed.
@@ -303,6 +306,7 @@ impl TaskState {
                 execution_stopped_at: None,
                 stopped_at: None,
             },
+            ends_at: None,
             retry_at: None,
             version: 1,
             starter: None,

@@ -63,7 +63,7 @@ pub enum Event {
         code: StopCode,
         /// ECS's reason.
         reason: String,
-        /// Milliseconds that containers have at most, if less than their own.
+        /// Milliseconds that all containers together have at most, if that is less than their own time.
         grace: Option<u64>,
     },
     /// Everything that was made for the task is gone.
@@ -211,12 +211,14 @@ fn stop(task: &mut TaskState, code: StopCode, reason: &str, container: Option<us
     }
 }
 
-/// Shortens the time of containers that stop already, and of those that will.
+/// Shortens the time of containers that stop already, and of those that will: the task has one end.
 fn hurry(task: &mut TaskState, grace: u64, now: Now) {
+    let end = now.boot.saturating_add(grace);
+    let end = task.ends_at.map_or(end, |before| before.min(end));
+    task.ends_at = Some(end);
     for container in &mut task.containers {
-        container.stop_timeout = container.stop_timeout.min(grace);
         if let ContainerPhase::Stopping { kill_at: Some(at) } = &mut container.phase {
-            *at = (*at).min(now.boot + grace);
+            *at = (*at).min(end);
         }
     }
 }
@@ -308,7 +310,9 @@ fn stop_what_may_stop(task: &mut TaskState, now: Now, actions: &mut Vec<Action>)
         let container = &mut task.containers[place];
         match container.phase {
             ContainerPhase::Running if dependents_gone => {
-                container.phase = ContainerPhase::Stopping { kill_at: Some(now.boot + container.stop_timeout) };
+                let own = now.boot + container.stop_timeout;
+                let kill_at = Some(task.ends_at.map_or(own, |end| end.min(own)));
+                container.phase = ContainerPhase::Stopping { kill_at };
                 actions.push(Action::Signal(place, container.stop_signal));
             }
             ContainerPhase::Stopping { kill_at: Some(at) } if at <= now.boot => {

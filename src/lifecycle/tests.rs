@@ -126,6 +126,16 @@ fn a_second_request_may_shorten_the_wait_but_not_change_the_reason() {
 }
 
 #[test]
+fn a_task_whose_time_is_given_has_one_end_for_all_its_containers() {
+    let mut task = running();
+    assert_eq!(step(&mut task, asked("taken back", Some(40_000)), at(5)), [Action::Signal(WEB, 15)]);
+    assert_eq!(step(&mut task, Event::Tick, at(35)), [Action::Signal(WEB, 9)], "its own time is shorter");
+    assert_eq!(step(&mut task, exit(WEB, 137), at(36)), [Action::Signal(DB, 15)]);
+    assert_eq!(deadline(&task), Some(45_000), "not thirty seconds of its own");
+    assert_eq!(step(&mut task, Event::Tick, at(45)), [Action::Signal(DB, 9)]);
+}
+
+#[test]
 fn a_non_essential_exit_leaves_the_task_running() {
     let mut task = task(vec![container("web", true, &[]), container("once", false, &[])]);
     assert_eq!(step(&mut task, Event::Prepared, at(0)), [Action::Start(0), Action::Start(1)]);

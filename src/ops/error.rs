@@ -256,6 +256,9 @@ pub enum OpsError {
     /// A task that is not stopped cannot be removed.
     #[error("task {0} is not stopped: stop it first, or use --force")]
     NotStopped(String),
+    /// A task that stops cannot be interrupted.
+    #[error("task {0} stops already, or has stopped")]
+    StopsAlready(String),
     /// Only tasks of services are protected.
     #[error("task {task} belongs to no service: only a service's tasks can be protected")]
     NoService {

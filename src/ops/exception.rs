@@ -17,9 +17,11 @@ impl OpsError {
             | Self::WhichContainer { .. }
             | Self::NoContainer { .. }
             | Self::Ambiguous { .. } => EcsError::invalid_parameter(self.to_string()),
-            Self::Plan(_) | Self::Reference { .. } | Self::NoRoom { .. } | Self::NotStopped(_) => {
-                EcsError::client(text(self))
-            }
+            Self::Plan(_)
+            | Self::Reference { .. }
+            | Self::NoRoom { .. }
+            | Self::NotStopped(_)
+            | Self::StopsAlready(_) => EcsError::client(text(self)),
             // What is left is this host's: its disk, its processes, its network.
             _ => EcsError::new(Exception::ServerException, text(self)),
         }

@@ -1,5 +1,4 @@
-//! Faults and interruptions that an operator asks for: the same that a task may inject into itself, and the one that only the
-//! owner of the capacity can.
+//! Faults that an operator asks for: the same that a task may inject into itself.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -7,14 +6,9 @@ use std::os::fd::AsFd;
 use serde_json::Value;
 
 use super::{Engine, OpsError, TaskRecord};
-use crate::lifecycle::StopCode;
 use crate::metadata::{FaultAction, FaultError, FaultKind, parse_fault};
 use crate::net::{FaultSockets, ImpairError, NetError, Sought};
-use crate::plan::TaskPlan;
 use crate::sys::netns;
-
-/// ECS's words.
-const INTERRUPTED: &str = "Your Spot Task was interrupted.";
 
 /// A fault cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -55,11 +49,6 @@ impl Engine {
         }
         let mut sockets = within(record, FaultSockets::open)??;
         Ok(sockets.act(&fault, action).map_err(TaskFaultError::from)?)
-    }
-
-    /// Takes a task's capacity away, as Fargate Spot does: its containers have their own stopTimeout to end.
-    pub fn interrupt(&mut self, plan: &TaskPlan) -> Result<(), OpsError> {
-        self.stop_by(plan, StopCode::SpotInterruption, INTERRUPTED)
     }
 }
 

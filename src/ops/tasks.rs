@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::engine::DEFAULT_CLUSTER;
 use super::{Engine, OpsError, waiting};
-use crate::ecs::Task;
 use crate::ecs::task::Failure;
+use crate::ecs::{Task, TaskStatus};
 use crate::lifecycle::{LastStatus, Starter, StopCode, TaskState};
 use crate::plan::{TaskPaths, TaskPlan};
 use crate::store::records::{self, Desired, TASKS};
@@ -21,6 +21,8 @@ use crate::supervisor::launch::{Beginning, LaunchError, launch};
 use crate::supervisor::{Watch, poke, watch};
 use crate::sys::{lock, pidfd};
 
+/// ECS's words.
+const INTERRUPTED: &str = "Your Spot Task was interrupted.";
 /// How long a committed task may be without a supervisor before others give it one, in milliseconds.
 const START_MS: i64 = 2000;
 
@@ -215,7 +217,7 @@ impl Engine {
 
     /// The same on behalf of a service.
     pub fn stop_by(&mut self, plan: &TaskPlan, code: StopCode, reason: &str) -> Result<(), OpsError> {
-        let desired = Desired { stop: reason.to_owned(), code, grace: None };
+        let desired = Desired { stop: reason.to_owned(), code, grace: None, at: now() };
         if self.stop_waiting(plan, &desired)? {
             return Ok(());
         }
@@ -226,11 +228,26 @@ impl Engine {
     /// Asks a task to stop without any time for its containers.
     pub fn kill(&mut self, plan: &TaskPlan) -> Result<(), OpsError> {
         let stop = "Task killed by user".to_owned();
-        let desired = Desired { stop, code: StopCode::UserInitiated, grace: Some(0) };
+        let desired = Desired { stop, code: StopCode::UserInitiated, grace: Some(0), at: now() };
         if self.stop_waiting(plan, &desired)? {
             return Ok(());
         }
         self.want(plan, &Txn::default().put(plan.desired_key(), &desired))
+    }
+
+    /// Takes a task's capacity away, as Fargate Spot does: so many milliseconds later nothing of it runs.
+    pub fn interrupt(&mut self, record: &TaskRecord, warning: u64) -> Result<(), OpsError> {
+        let plan = &record.plan;
+        let (stop, code) = (INTERRUPTED.to_owned(), StopCode::SpotInterruption);
+        let desired = Desired { stop, code, grace: Some(warning), at: now() };
+        if record.view().desired_status == TaskStatus::Stopped {
+            return Err(OpsError::StopsAlready(plan.id.clone()));
+        }
+        if self.stop_waiting(plan, &desired)? {
+            return Ok(());
+        }
+        let txn = Txn::default().require_absent(plan.desired_key()).put(plan.desired_key(), &desired);
+        self.want(plan, &txn)
     }
 
     fn want(&mut self, plan: &TaskPlan, txn: &Txn) -> Result<(), OpsError> {
@@ -304,9 +321,14 @@ fn follow(task: &mut Watch, status: LastStatus, interrupt: Option<BorrowedFd>) -
     }
 }
 
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    crate::sys::time::wall_ns() / 1_000_000
+}
+
 /// Whether a task has been committed so lately that whoever did it is about to hand it to its supervisor, and lives.
 fn is_being_started(state: &TaskState, pulled_at: i64) -> bool {
-    let age = crate::sys::time::wall_ns() / 1_000_000 - pulled_at;
+    let age = now() - pulled_at;
     let lives = |starter: Starter| pidfd::is_alive(Pid::from_raw(starter.pid), starter.start_time);
     state.version == 1 && (0..START_MS).contains(&age) && state.starter.is_none_or(lives)
 }

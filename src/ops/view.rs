@@ -21,7 +21,9 @@ pub(super) fn task(record: &TaskRecord) -> Task {
     let owner = Owner { region: plan.region.clone(), account: plan.account.clone() };
     let times = &state.times;
     let fargate = |text: &str| (plan.launch_type == LaunchType::Fargate).then(|| text.to_owned());
-    let stops = state.stop.is_some() || record.desired.is_some();
+    // What somebody wants holds until the supervisor has heard of it.
+    let stop = state.stop.as_ref().map(|stop| (stop.code, stop.reason.clone()));
+    let stop = stop.or_else(|| record.desired.as_ref().map(|desired| (desired.code, desired.stop.clone())));
     Task {
         attachments: plan
             .network
@@ -37,7 +39,7 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         containers: (0..plan.containers.len()).map(|place| container(record, place, &owner)).collect(),
         cpu: plan.cpu.clone(),
         created_at: Some(time(times.created_at)),
-        desired_status: if stops { TaskStatus::Stopped } else { TaskStatus::Running },
+        desired_status: if stop.is_some() { TaskStatus::Stopped } else { TaskStatus::Running },
         execution_stopped_at: times.execution_stopped_at.map(time),
         group: Some(plan.group.clone().unwrap_or_else(|| format!("family:{}", plan.family))),
         last_status: status(state.last_status),
@@ -47,13 +49,14 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         platform_family: fargate("Linux"),
         started_at: times.started_at.map(time),
         started_by: plan.started_by.clone(),
-        stop_code: state.stop.as_ref().map(|stop| stop_code(stop.code)),
+        stop_code: stop.as_ref().map(|(code, _)| stop_code(*code)),
         stopped_at: times.stopped_at.map(time),
-        stopped_reason: state.stop.as_ref().map(|stop| stop.reason.clone()),
+        stopped_reason: stop.map(|(_, reason)| reason),
         stopping_at: times.stopping_at.map(time),
         task_arn: owner.task(&plan.cluster, &plan.id),
         task_definition_arn: owner.task_definition(&plan.family, plan.revision),
-        version: i64::try_from(state.version).unwrap_or(i64::MAX),
+        // That it is wanted stopped is a change of its own.
+        version: i64::try_from(state.version + u64::from(record.desired.is_some())).unwrap_or(i64::MAX),
         attributes: Vec::new(),
         capacity_provider_name: plan.asked.capacity_provider.clone(),
         container_instance_arn: plan

@@ -121,8 +121,11 @@ pub struct Desired {
     pub stop: String,
     /// Who wants it: ECS's code.
     pub code: StopCode,
-    /// Milliseconds that its containers have at most between the stop signal and SIGKILL; without it their own time.
+    /// Milliseconds after which whoever still runs is killed; without it each container has its own time.
     pub grace: Option<u64>,
+    /// When that was, in milliseconds since 1970.
+    #[serde(default)]
+    pub at: i64,
 }
 
 /// Until when the decisions of a service leave one of its tasks alone.

@@ -210,7 +210,7 @@ impl Loop<'_> {
             self.saved = Saved::default(); // it is written again, with all that belongs to it
         }
         if let Some(entry) = desired {
-            let Desired { stop: reason, code, grace } = entry.value;
+            let Desired { stop: reason, code, grace, at: _ } = entry.value;
             self.happen(Event::StopRequested { code, reason, grace });
         }
     }

@@ -113,6 +113,26 @@ pub(super) fn has(events: &[String], text: &str) -> bool {
 }
 
 #[test]
+fn an_interrupted_task_is_replaced_while_it_still_stops() {
+    let host = Host::new();
+    host.register("web", &["ignore", "TERM"], &json!({ "stopTimeout": 120 }));
+    host.create("1", &[]);
+    let old = host.until_running(1).into_keys().next().unwrap();
+    host.root.berth(["interrupt", &old]).ok();
+    let new = host.until_running(1).into_keys().next().unwrap();
+    let tasks = host.root.list(&[]);
+    let status = |sought: &str| tasks.iter().find(|task| id(task) == sought).map(|task| task["lastStatus"].clone());
+    assert_eq!((status(&old), status(&new)), (Some("STOPPING".into()), Some("RUNNING".into())));
+    let deleted = host.root.start(["service", "delete", "--force", "web"]); // nobody waits for two minutes
+    eventually(PATIENCE, "all are killed", || {
+        let tasks = host.root.list(&[]);
+        tasks.iter().for_each(|task| drop(host.root.berth(["rm", "--force", &id(task)])));
+        tasks.is_empty().then_some(())
+    });
+    deleted.wait(PATIENCE).ok();
+}
+
+#[test]
 fn a_killed_task_is_replaced_and_the_service_says_so() {
     let host = Host::new();
     host.register("web", &["listen", "80", "one"], &json!({}));

@@ -4,6 +4,7 @@
 pub(crate) mod command;
 pub(crate) mod derived;
 pub(crate) mod endpoint;
+pub(crate) mod events;
 pub(crate) mod generate;
 pub(crate) mod inside;
 pub(crate) mod leaks;

@@ -77,14 +77,19 @@ pub struct Fault {
 /// `berth interrupt`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "As when Fargate Spot takes its capacity back: the containers get their stop signal at once, SIGKILL follows \
-    after their stopTimeout (two minutes at most on Fargate), and the task's stopCode is SpotInterruption. A service starts \
-    another task in its place.\n\n\
-    Example:\n  \
-    berth interrupt 3f2a"
+    after_help = "As when Fargate Spot takes its capacity back. The warning is a task state change event (`berth events`): \
+    lastStatus RUNNING, desiredStatus STOPPED, stopCode SpotInterruption. At the same moment the containers get their stop \
+    signal, and a service starts another task in place of this one. SIGKILL follows after a container's stopTimeout (30 \
+    seconds, if it says nothing), and at the end of the warning for all that still runs.\n\n\
+    Examples:\n  \
+    berth interrupt 3f2a\n  \
+    berth interrupt --warning 5 3f2a     the capacity is gone after five seconds"
 )]
 pub struct Interrupt {
     /// Task ids, ARNs, or unique beginnings of ids
     #[arg(required = true, value_name = "TASK")]
     pub tasks: Vec<TaskName>,
+    /// How long before its end the task is warned; Fargate's two minutes are the most
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u8).range(..=120))]
+    pub warning: u8,
 }

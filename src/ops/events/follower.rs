@@ -24,6 +24,7 @@ const SETTLE: u16 = 20;
 struct SeenTask {
     revision: i64,
     standing: String,
+    warned: bool,
     started: bool,
 }
 
@@ -86,10 +87,12 @@ impl EventFollower {
             let shown = record.view();
             let standing = task::standing(&shown);
             if was.standing != standing && self.begun {
-                events.push(task::event(&record, &shown, now));
+                events.extend(task::warning(&record).filter(|_| !was.warned));
+                events.push(task::event(&record, &shown, task::seen_at(&record, now)));
             }
             if let Some(seen) = self.tasks.get_mut(&record.plan.key) {
                 seen.standing = standing;
+                seen.warned = task::is_interrupted(&shown);
             }
         }
         for (record, was) in self.changed_services(engine)? {
@@ -189,6 +192,7 @@ impl Engine {
     pub fn past_events(&self) -> Result<Vec<Event>, OpsError> {
         let mut events = Vec::new();
         for record in self.records(TASKS)? {
+            events.extend(task::warning(&record));
             events.push(task::event(&record, &record.view(), task::reached(&record)));
         }
         for entry in self.store.list::<ServiceRecord>(SERVICES)? {

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::super::TaskRecord;
 use super::envelope::{Event, iso, with_written_times};
-use crate::ecs::Task;
 use crate::ecs::arn::Owner;
+use crate::ecs::{StopCode, Task};
+use crate::lifecycle::{ContainerPhase, LastStatus};
 
 const DETAIL_TYPE: &str = "ECS Task State Change";
 
@@ -44,6 +45,49 @@ pub(super) fn event(record: &TaskRecord, task: &Task, at: i64) -> Event {
     Event::new(DETAIL_TYPE, &owner, at, vec![task.task_arn.to_string()], detail)
 }
 
+/// The warning of a Spot interruption, if the task's present state is a later one: nobody has to look at the right moment to
+/// be warned. It is ECS's: the task as it was, but wanted stopped; of the moment at which that was said, which is just before
+/// the stop signal.
+pub(super) fn warning(record: &TaskRecord) -> Option<Event> {
+    let desired = record.desired.as_ref().filter(|_| is_interrupted(&record.view()))?;
+    let mut record = record.clone();
+    let state = &mut record.state;
+    state.stop.take()?; // else the present state is the warning
+    let times = &mut state.times;
+    // Whoever killed it meanwhile has wanted that later.
+    let at = times.stopping_at.map_or(desired.at, |at| at.0.min(desired.at));
+    (times.stopping_at, times.execution_stopped_at, times.stopped_at) = (None, None, None);
+    state.last_status = match (times.started_at, times.connectivity_at) {
+        (Some(_), _) => LastStatus::Running,
+        (None, Some(_)) => LastStatus::Pending,
+        (None, None) => LastStatus::Provisioning,
+    };
+    for container in &mut state.containers {
+        let ran = container.finished_at.is_none_or(|finished| finished.0 >= at);
+        match container.started_at {
+            Some(_) if ran => container.phase = ContainerPhase::Running,
+            Some(_) => continue,
+            None => container.phase = ContainerPhase::Waiting,
+        }
+        (container.exit, container.reason) = (None, None);
+    }
+    state.version = state.version.saturating_sub(1);
+    Some(event(&record, &record.view(), at))
+}
+
+/// When a state was reached that is seen now: one that somebody has just asked for, when that was.
+pub(super) fn seen_at(record: &TaskRecord, now: i64) -> i64 {
+    match &record.desired {
+        Some(desired) if record.state.stop.is_none() => desired.at,
+        _ => now,
+    }
+}
+
+/// Whether a task's capacity has been taken back.
+pub(super) fn is_interrupted(task: &Task) -> bool {
+    task.stop_code == Some(StopCode::SpotInterruption)
+}
+
 /// When the state of a record was reached, as far as it says.
 pub(super) fn reached(record: &TaskRecord) -> i64 {
     let times = &record.state.times;
@@ -55,5 +99,5 @@ pub(super) fn reached(record: &TaskRecord) -> i64 {
         times.execution_stopped_at,
         times.stopped_at,
     ];
-    all.into_iter().flatten().map(|at| at.0).max().unwrap_or_default()
+    seen_at(record, all.into_iter().flatten().map(|at| at.0).max().unwrap_or_default())
 }

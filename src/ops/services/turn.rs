@@ -100,7 +100,8 @@ impl Engine {
         let mut txn = Txn::default().require_unchanged(&key, entry.revision);
         for change in &outcome.changes {
             if let Change::Stop { task, reason } = change {
-                let desired = Desired { stop: reason.clone(), code: StopCode::ServiceSchedulerInitiated, grace: None };
+                let (code, at) = (StopCode::ServiceSchedulerInitiated, now().wall.0);
+                let desired = Desired { stop: reason.clone(), code, grace: None, at };
                 txn = txn.put(format!("{}desired", self.task_key(&before, task)), &desired);
                 // Whoever protects it meanwhile has done so before.
                 let key = records::protection(task);

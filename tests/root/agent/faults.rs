@@ -6,9 +6,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::one;
+use crate::support::events::Follower;
 use crate::support::inside::{Answer, Inside};
 use crate::support::root::{Root, Task};
-use crate::support::{container, eventually, task};
+use crate::support::{container, definition, eventually, task};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Whether somebody takes a connection.
 fn reaches(address: &str, port: u16) -> bool {
@@ -135,15 +138,72 @@ fn the_same_faults_are_a_command() {
     assert!(wrong.stderr.contains("required parameter LossPercent is missing"), "{wrong:?}");
 }
 
+/// What was told of a task.
+fn events_of(all: &[Value], task: &Task) -> Vec<Value> {
+    let all = all.iter().map(|event| event["detail"].clone());
+    all.filter(|detail| detail["taskArn"].as_str().is_some_and(|arn| arn.ends_with(&task.id))).collect()
+}
+
+/// A time of a record, or of an event's detail, in milliseconds.
+fn ms(time: &Value) -> i64 {
+    match time.as_f64() {
+        Some(seconds) => (seconds * 1000.0).round() as i64,
+        None => time.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond(),
+    }
+}
+
 #[test]
-fn a_spot_interruption_stops_a_task_with_its_own_code() {
+fn a_spot_interruption_warns_then_asks_and_kills_after_the_stop_timeout() {
     let root = Root::with_images(&["probe"]);
-    let (task, _inside) = one(&root, &json!({}));
+    let probe = |name: &str, command: &[&str]| container(name, command, json!({ "stopTimeout": 2 }));
+    let task =
+        root.run_detached(&task(&[probe("deaf", &["ignore", "TERM"]), probe("polite", &["trap", "TERM", "--", "0"])]));
+    let follower = Follower::start(&root);
+    eventually(PATIENCE, "it follows", || {
+        root.run_detached(&definition(&[("once", &["exit", "0"])]));
+        (!follower.events().is_empty()).then_some(())
+    });
     root.berth(["interrupt", &task.id]).ok();
     let record = root.until(&task, "STOPPED");
     assert_eq!(record["stopCode"], "SpotInterruption");
     assert_eq!(record["stoppedReason"], "Your Spot Task was interrupted.");
-    assert!(root.logs(&task, "app").contains("TERM"), "it was asked to stop: {}", root.logs(&task, "app"));
+    let told = eventually(PATIENCE, "the last event", || {
+        Some(events_of(&follower.events(), &task))
+            .filter(|all| all.last().is_some_and(|last| last["lastStatus"] == "STOPPED"))
+    });
+    let past = root.berth(["events"]).ok();
+    let past: Vec<Value> = past.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let past = events_of(&past, &task);
+    for events in [&told, &past] {
+        let warning = &events[0];
+        let named =
+            ["lastStatus", "desiredStatus", "stopCode", "stoppedReason"].map(|name| warning[name].as_str().unwrap());
+        assert_eq!(named, ["RUNNING", "STOPPED", "SpotInterruption", "Your Spot Task was interrupted."]);
+        let exits = |event: &Value| [0, 1].map(|place| event["containers"][place]["exitCode"].as_i64());
+        assert_eq!((exits(warning), exits(events.last().unwrap())), ([None, None], [Some(137), Some(0)]));
+        let versions: Vec<i64> = events.iter().map(|event| event["version"].as_i64().unwrap()).collect();
+        assert!(versions.is_sorted_by(|one, two| one < two), "{versions:?}");
+        let asked = root.berth(["logs", "--format", "json", "-c", "polite", &task.id]).ok();
+        let asked = asked.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let asked = ms(&asked.into_iter().find(|line| line["message"] == "TERM").expect("it was asked")["timestamp"]);
+        let (warned, over) = (ms(&warning["updatedAt"]), ms(&record["executionStoppedAt"]));
+        assert!(warned <= asked && warned <= ms(&record["stoppingAt"]), "{warned} {asked} {record:#}");
+        assert!(over - warned >= 2000, "{warned} {over}");
+    }
+    let again = root.berth(["interrupt", &task.id]);
+    assert!(again.code() == 1 && again.stderr.contains("stops already, or has stopped"), "{again:?}");
+}
+
+#[test]
+fn a_shorter_warning_ends_sooner_than_the_containers_own_time() {
+    let root = Root::with_images(&["probe"]);
+    let deaf = container("deaf", &["ignore", "TERM"], json!({ "stopTimeout": 120 }));
+    let task = root.run_detached(&task(&[deaf]));
+    root.berth(["interrupt", "--warning", "1", &task.id]).ok();
+    let record = root.until(&task, "STOPPED"); // which has less patience than that
+    assert_eq!(record["containers"][0]["exitCode"], 137);
+    assert!(ms(&record["executionStoppedAt"]) - ms(&record["stoppingAt"]) >= 1000, "{record:#}");
+    assert_eq!(root.berth(["interrupt", "--warning", "121", &task.id]).code(), 2);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::root;
 use crate::support::command::Running;
 use crate::support::endpoint::Endpoint;
+use crate::support::events::Follower;
 use crate::support::{definition, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -120,15 +121,8 @@ fn figures_and_the_log_tell_of_requests_and_launches() {
 #[test]
 fn events_are_those_of_eventbridge_for_each_state_that_a_task_and_its_service_reach() {
     let (root, _) = root();
-    let file = root.path().join("events.jsonl");
-    let mut command = root.command(["events", "-f"]);
-    command.stdin(Stdio::null()).stdout(std::fs::File::create(&file).unwrap());
-    let mut follower = command.spawn().unwrap();
-    let events = || -> Vec<Value> {
-        let text = std::fs::read_to_string(&file).unwrap();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    };
-    // It follows when it has told of the first task.
+    let follower = Follower::start(&root);
+    let events = || follower.events();
     let task = root.run_detached(&definition(&[("one", &["trap", "SIGTERM"])]));
     let own = |event: &Value| event["detail"]["taskArn"].as_str().is_some_and(|arn| arn.ends_with(&task.id));
     eventually(PATIENCE, "the task's event", || events().iter().any(own).then_some(()));
@@ -166,7 +160,6 @@ fn events_are_those_of_eventbridge_for_each_state_that_a_task_and_its_service_re
         events().into_iter().find(|event| event["detail-type"] == "ECS Container Instance State Change")
     });
     assert_eq!((&drained["resources"][0], &drained["detail"]["status"]), (&host, &"DRAINING".into()));
-    follower.kill().and_then(|()| follower.wait()).unwrap();
     let past = Running::start(root.command(["events"])).wait(PATIENCE).ok();
     assert!(past.lines().any(|line| line.contains(&last["detail"]["taskArn"].to_string())), "{past}");
 }
