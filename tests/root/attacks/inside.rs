@@ -32,7 +32,7 @@ fn no_attack_from_inside_a_container_passes_and_each_would_without_its_defence()
     root.configure("[instance]\nprivileged = true\n");
     let privileged = container("web", &["attack"], json!({ "privileged": true }));
     let control = results(&root.run(&instance(&[privileged])).stdout);
-    let policy = json!({ "restartPolicy": { "enabled": true, "restartAttemptPeriod": 1 } });
+    let policy = json!({ "restartPolicy": { "enabled": true, "restartAttemptPeriod": 1, "ignoredExitCodes": [0] } });
     let standing = root.run_detached(&task(&[container("web", &["sleep"], json!({}))]));
     let exec = results(&root.exec(&standing, "web", &["/probe", "attack"]).stdout);
     root.berth(["rm", "-f", &standing.id]).ok();
