@@ -1,9 +1,11 @@
 //! A task's processes seen from outside: its supervisor's two, its workers, its containers' first ones; and killing them.
 
 use std::fs;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use berth::sys::pidfd::{self, ExitInfo};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -80,6 +82,19 @@ pub(crate) fn ended(task: &Task, root: &Root) -> Value {
 
 pub(crate) fn exit_code(record: &Value) -> &Value {
     &record["containers"][0]["exitCode"]
+}
+
+/// What a record has for the exit code of a container that outlived both its supervisors: nothing before Linux 6.15, where the
+/// kernel tells it to the parent alone.
+pub(crate) fn told_to_strangers(code: i32) -> Value {
+    let mut child = Command::new("true").spawn().expect("true runs");
+    let stranger =
+        pidfd::open(Pid::from_raw(child.id().try_into().expect("a pid fits"))).expect("it is not reaped yet");
+    child.wait().expect("it is ours");
+    match pidfd::exit_info(stranger).expect("the kernel answers") {
+        ExitInfo::Ended(_) => json!(code),
+        ExitInfo::NotYet | ExitInfo::Unknown => Value::Null,
+    }
 }
 
 /// The pid of a task's only container on the host.

@@ -10,7 +10,9 @@ use serde_json::json;
 
 use super::{Times, report};
 use crate::support::root::{Root, Task};
-use crate::support::supervised::{PATIENCE, eventually_soon, exists, init, pair, strike, tries};
+use crate::support::supervised::{
+    PATIENCE, eventually_soon, exists, exit_code, init, pair, strike, told_to_strangers, tries,
+};
 use crate::support::{container, definition, eventually, of, task};
 
 /// How many loops are killed, unless `GOAL_LOOP_KILLS` says another number.
@@ -102,8 +104,9 @@ fn a_pair_that_is_killed_is_replaced_by_the_next_call_and_the_container_stays() 
     }
     assert_eq!(init(&root, &task), pid);
     root.stop(&task);
-    assert_eq!(of(&root.describe(&task), "web")["exitCode"], 3);
+    let code = told_to_strangers(3);
+    assert_eq!(exit_code(&root.describe(&task)), &code);
     let result =
-        format!("{count} killed, the container untouched, its exit code right; the call that adopts {}", times.text());
+        format!("{count} killed, the container untouched, its exit code {code}; the call that adopts {}", times.text());
     report("both halves killed together", &result, "200, adopted by the next call");
 }
