@@ -24,7 +24,7 @@ fn table(by: By, sums: &[UsageSum]) -> Table {
         By::Service => "GROUP",
         By::Day => "DAY",
     };
-    let mut table = Table::new([of, "TASKS", "VCPU-SECONDS", "GB-SECONDS", "COST", "PEAK", "SIZE", "FITS"]);
+    let mut table = Table::new([of, "TASKS", "VCPU-SECONDS", "GB-SECONDS", "COST", "CPU", "PEAK", "SIZE", "FITS"]);
     for sum in sums {
         let name = if by == By::Task { sum.of.chars().take(12).collect() } else { sum.of.clone() };
         table.row([
@@ -33,12 +33,20 @@ fn table(by: By, sums: &[UsageSum]) -> Table {
             &format!("{:.0}", sum.vcpu_seconds),
             &format!("{:.0}", sum.gb_seconds),
             &sum.cost.map_or_else(|| "-".to_owned(), |cost| format!("{cost:.4}")),
+            &cpu(sum),
             &sum.memory_peak.map_or_else(|| "-".to_owned(), bytes),
             &size(sum.size),
             &size(sum.fits),
         ]);
     }
     table
+}
+
+/// CPUs while it ran; a mark where its limit held it back.
+fn cpu(sum: &UsageSum) -> String {
+    let mark =
+        if sum.cpu_held_back > 0.0 { format!(" ({:.0} % held)", sum.cpu_held_back * 100.0) } else { String::new() };
+    format!("{:.2}{mark}", sum.cpu_busy)
 }
 
 fn size(size: Option<(u32, u32)>) -> String {

@@ -1,6 +1,11 @@
 //! What tasks have used, by Fargate's rules: from the start of the pull to the end, by the second and a minute at least, the
 //! CPU and memory of the task's size. What ended stands in the store (written when the task's groups are removed, so that
 //! it outlives the task's record); what runs is looked at now.
+//!
+//! How much CPU a task needs is read from what the kernel keeps, once: nobody samples a task. Its limit is looked at every
+//! 100 ms, but in no period in which the task sleeps. So CPU time by periods is the mean over the tenths of a second in which
+//! it ran at all: idle hours do not dilute it. It is the least that the peak can be; periods with little work between those
+//! with much hide a higher one. A limit that has held the task back is the other bound: its peak is at least that.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +14,15 @@ use serde::Serialize;
 use super::config::Prices;
 use super::{Engine, OpsError};
 use crate::lifecycle::LastStatus;
+use crate::runtime::cgroup::{CPU_PERIOD, Cgroups};
 use crate::store::records::{SPENT, Spent};
 use crate::sys::time;
 use crate::validate::smallest_size;
 
 const SECOND: i64 = 1000;
 const DAY: i64 = 24 * 3600 * SECOND;
+/// The period of CPU limits, in nanoseconds.
+const PERIOD: f64 = 1e9 * CPU_PERIOD as f64 / 1e6;
 /// The least that counts of a task.
 const LEAST: i64 = 60 * SECOND;
 /// A CPU limit that has held a task back for more than this share of its periods is one that it needs.
@@ -46,6 +54,10 @@ pub struct UsageSum {
     /// What it would have cost, with the configuration's prices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
+    /// CPUs that one used on average while it ran, its sleep left out; of the one that used most.
+    pub cpu_busy: f64,
+    /// The part of that time in which its limit held it back; of the one that was held back most.
+    pub cpu_held_back: f64,
     /// The size that they have (the largest): CPU units and MiB.
     pub size: Option<(u32, u32)>,
     /// The smallest size of Fargate that would have done.
@@ -71,7 +83,7 @@ impl Engine {
             if record.state.last_status == LastStatus::Stopped || is_known {
                 continue;
             }
-            let usage = crate::runtime::cgroup::Cgroups::of_host().ok();
+            let usage = Cgroups::of_host().ok();
             let usage = usage.and_then(|cgroups| cgroups.counters(&record.plan.cgroup, None).ok());
             all.push(Spent::of(&record.plan, usage.as_ref(), now));
         }
@@ -125,6 +137,7 @@ fn sum(of: String, spans: &[Span], prices: Option<&Prices>) -> UsageSum {
     let (vcpu_seconds, gb_seconds) = (total(vcpus), total(gigabytes));
     let cost = prices.map(|prices| (vcpu_seconds * prices.vcpu_hour + gb_seconds * prices.gb_hour) / 3600.0);
     let sizes = || spans.iter().filter_map(|span| Some((span.spent.cpu?, span.spent.memory?)));
+    let most = |of: fn(&Spent) -> f64| spans.iter().map(|span| of(&span.spent)).fold(0.0, f64::max);
     let needs = spans.iter().map(|span| needs(&span.spent)).reduce(|one, two| (one.0.max(two.0), one.1.max(two.1)));
     UsageSum {
         of,
@@ -132,6 +145,8 @@ fn sum(of: String, spans: &[Span], prices: Option<&Prices>) -> UsageSum {
         vcpu_seconds,
         gb_seconds,
         cost,
+        cpu_busy: most(busy),
+        cpu_held_back: most(held_back),
         size: sizes().max(),
         fits: needs.and_then(|(cpu, memory)| smallest_size(cpu, memory)),
         memory_peak: spans.iter().filter_map(|span| span.spent.memory_peak).max(),
@@ -148,13 +163,22 @@ fn gigabytes(spent: &Spent) -> f64 {
 
 /// CPU units and MiB that a task needed.
 fn needs(spent: &Spent) -> (u32, u32) {
-    let milliseconds = (spent.stopped_at - spent.started_at).max(1) as f64;
-    let average = spent.cpu_ns as f64 / 1e6 / milliseconds * 1024.0;
     let own = spent.cpu.unwrap_or_default();
-    let held_back = spent.periods > 0 && spent.throttled as f64 / spent.periods as f64 > HELD_BACK;
-    let cpu = if held_back { own } else { average.ceil() as u32 };
+    let cpu = if held_back(spent) > HELD_BACK { own } else { (busy(spent) * 1024.0).ceil() as u32 };
     let memory = spent.memory_peak.map(|bytes| bytes.div_ceil(1 << 20)).and_then(|mib| u32::try_from(mib).ok());
     (cpu, memory.or(spent.memory).unwrap_or_default())
+}
+
+/// CPUs that a task used while it ran; without a limit nothing tells when that was, and it is the mean over its life.
+fn busy(spent: &Spent) -> f64 {
+    let life = (spent.stopped_at - spent.started_at).max(1) as f64 * 1e6;
+    let ran = spent.periods as f64 * PERIOD;
+    spent.cpu_ns as f64 / if spent.periods > 0 { ran.min(life) } else { life }
+}
+
+/// The part of the time in which a task ran and its limit held it back.
+fn held_back(spent: &Spent) -> f64 {
+    spent.throttled as f64 / spent.periods.max(1) as f64
 }
 
 #[cfg(test)]
@@ -170,7 +194,7 @@ mod tests {
             started_at,
             stopped_at,
             cpu_ns: 0,
-            periods: 100,
+            periods: 36_000,
             throttled: 0,
             memory_peak: Some(600 << 20),
         }
@@ -199,9 +223,15 @@ mod tests {
         assert_eq!((hour.of.as_str(), hour.tasks, hour.gb_seconds), ("service:web", 1, 7200.0));
         assert!((hour.cost.unwrap() - 0.048).abs() < 1e-9, "{hour:?}");
         assert_eq!((hour.size, hour.fits), (Some((1024, 2048)), Some((256, 1024))));
-        let held_back = Spent { throttled: 50, ..spent(0, 3_600_000) };
+        let held_back = Spent { throttled: 500, ..spent(0, 3_600_000) };
         assert_eq!(one(UsageBy::Task, held_back)[0].fits, Some((1024, 2048)), "it needed what it had");
         let busy = Spent { cpu_ns: 1_440_000_000_000, ..spent(0, 3_600_000) };
-        assert_eq!(one(UsageBy::Task, busy)[0].fits, Some((512, 1024)), "0.4 CPUs on average");
+        assert_eq!(one(UsageBy::Task, busy)[0].fits, Some((512, 1024)), "0.4 CPUs all the time");
+        let rarely = Spent { cpu_ns: 2_000_000_000, periods: 21, ..spent(0, 3_600_000) };
+        let sum = one(UsageBy::Task, rarely).remove(0);
+        assert_eq!(sum.fits, Some((1024, 2048)), "0.95 CPUs while it ran");
+        assert!(sum.cpu_busy > 0.95 && sum.cpu_held_back == 0.0, "{sum:?}");
+        let unlimited = Spent { periods: 0, ..spent(0, 3_600_000) };
+        assert_eq!(one(UsageBy::Task, unlimited)[0].fits, Some((256, 1024)));
     }
 }

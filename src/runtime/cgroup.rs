@@ -35,6 +35,7 @@ use crate::runtime::devices::{self, Rule};
 pub use check::CheckGroup;
 pub use error::CgroupError;
 pub use hide::{HideError, hide};
+pub(crate) use limits::CPU_PERIOD;
 pub use limits::CpuCap;
 pub use stat::{OomCount, Pressure, Stall, Usage};
 

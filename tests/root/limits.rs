@@ -29,6 +29,31 @@ fn a_spinning_container_uses_a_quarter_of_a_cpu_in_a_task_of_256_units() {
 }
 
 #[test]
+fn a_task_that_is_busy_for_two_seconds_and_sleeps_then_fits_its_busy_time_and_not_its_average() {
+    let root = Root::with_images(&["busybox"]);
+    let script = "timeout 2 sh -c 'while :; do :; done'; exec sleep 3600";
+    let mut definition = task(&[container("app", &["sh", "-c", script], json!({ "image": "busybox" }))]);
+    (definition["cpu"], definition["memory"]) = (json!("512"), json!("1024"));
+    let task = root.run_detached(&definition);
+    let since = Instant::now();
+    let average = eventually(Duration::from_secs(60), "a quarter of a CPU would do on average", || {
+        let used = root.cpu_time(&task, None).as_secs_f64();
+        let average = used / since.elapsed().as_secs_f64();
+        (used > 0.3 && average < 0.2).then_some(average)
+    });
+    let usage = |what: &str| {
+        let sums = root.berth(["--format", "json", "usage"]).json();
+        say(&format!("{what}: {average:.2} CPU on average since its start; {}", sums[0]));
+        assert_eq!(sums[0]["fits"], json!([512, 1024]), "{sums:#}");
+        let busy = sums[0]["cpuBusy"].as_f64().unwrap();
+        assert!(busy > 0.25 && busy < 0.6, "it had half a CPU at most: {sums:#}");
+    };
+    usage("while it sleeps");
+    root.berth(["rm", "--force", &task.id]).ok();
+    usage("when it is gone");
+}
+
+#[test]
 fn containers_of_a_task_share_its_cpu_in_the_ratio_of_their_units() {
     let root = Root::with_images(&["probe"]);
     let threads = "2";

@@ -60,9 +60,11 @@ pub enum Order {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Fargate's rules: a task counts from the start of its pull to its end, by the second, a minute at least, with \
-    the CPU and memory of its size, whatever it used of them. With [prices] in config.toml, what that would have cost. FITS \
-    is the smallest size that Fargate has for the memory that the task had at most, and for the CPU time that it used on \
-    average; a task that its CPU limit has held back for more than a hundredth of its time needs the size that it has.\n\n\
+    the CPU and memory of its size, whatever it used of them. With [prices] in config.toml, what that would have cost. CPU \
+    is how many CPUs a task used on average in those tenths of a second in which it ran at all, and in how many of these its \
+    limit held it back. FITS is the smallest size that Fargate has for the memory that the task had at most, and for that \
+    CPU; a task that its limit held back in more than a hundredth of them needs the size that it has. The kernel counts both, \
+    and nobody samples: a peak below the limit is not seen between tenths of a second with little work.\n\n\
     Examples:\n  \
     berth usage\n  \
     berth usage --by service --since 2026-11-01\n  \

@@ -22,7 +22,7 @@ use crate::runtime::devices::{self, Access, Kind, Rule};
 use crate::sys::bpf;
 
 /// Microseconds; the kernel's own default, and the one that the ECS agent uses.
-const CPU_PERIOD: u64 = 100_000;
+pub(crate) const CPU_PERIOD: u64 = 100_000;
 
 /// Microseconds of CPU time per period. The kernel takes no quota under 1 ms (`min_cfs_quota_period`).
 fn quota(cpu_units: u32) -> i64 {
