@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
@@ -63,12 +64,17 @@ pub fn loopback() -> Result<(), NetError> {
 }
 
 /// Takes down what a task's network leaves on the host. The caller may be in any namespace, the task's may be gone.
+///
+/// A table that was deleted is seen by nobody from then on, but whoever closes the socket waits until the kernel has done
+/// with it (`nft_rcv_nl_event`), for a grace period of some 3 to 10 ms. So the socket is left to the end of the process,
+/// for which nobody waits.
 pub fn down(plan: &NetworkPlan, root: &RootNetwork, host: BorrowedFd<'_>, others: Others) -> Result<(), Vec<NetError>> {
     let forwards = ports::forwards(plan);
     if others == Others::Remain && forwards.is_empty() || plan.addresses().is_empty() {
         return Ok(());
     }
-    let mut tables = in_namespace(host, || open(Family::Netfilter)).map_err(|error| vec![error])?;
+    let tables = in_namespace(host, || open(Family::Netfilter)).map_err(|error| vec![error])?;
+    let mut tables = ManuallyDrop::new(tables);
     let done = match others {
         Others::Remain => nft::unforward(&mut tables, &root.ports_table, &forwards),
         Others::None => nft::remove(&mut tables, root.tables()),
