@@ -1,17 +1,20 @@
 //! The control socket: how others poke a task's loop, and how they wait for what becomes of the task.
 //!
 //! A client sends one line. `poke`: the desired state has changed, look. `watch`: from now on a line with each new
-//! `lastStatus`, the present one first; the socket closes when the task is over or the loop has died.
+//! `lastStatus`, the present one first; the socket closes when the task is over or the loop has died. `state`: one line
+//! with all that the loop knows of its task.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
+use serde::Serialize;
 
-use crate::lifecycle::LastStatus;
+use crate::lifecycle::{LastStatus, TaskState};
 
 /// Nobody needs more at once; further clients wait in the kernel's queue.
 const MOST_CLIENTS: usize = 64;
@@ -58,8 +61,8 @@ impl Control {
         listener.into_iter().chain(self.clients.iter().map(|client| client.stream.as_fd()))
     }
 
-    /// Takes new clients and reads what the old ones say.
-    pub(super) fn run(&mut self, status: LastStatus) -> Wish {
+    /// Takes new clients and reads what the old ones say. `told` is the status that watchers know.
+    pub(super) fn run(&mut self, told: LastStatus, task: &TaskState) -> Wish {
         while self.clients.len() < MOST_CLIENTS
             && let Ok((stream, _)) = self.listener.accept()
         {
@@ -79,8 +82,9 @@ impl Control {
                 }
                 Ok(read) if line[..read].starts_with(b"watch") => {
                     client.watches = true;
-                    send(client, status)
+                    send(client, &told)
                 }
+                Ok(read) if line[..read].starts_with(b"state") => send(client, task),
                 Ok(read) if line[..read].starts_with(b"poke") => {
                     wish = Wish::Look;
                     true
@@ -94,12 +98,12 @@ impl Control {
 
     /// Tells everybody who watches.
     pub(super) fn tell(&mut self, status: LastStatus) {
-        self.clients.retain_mut(|client| !client.watches || send(client, status));
+        self.clients.retain_mut(|client| !client.watches || send(client, &status));
     }
 }
 
-fn send(client: &mut Client, status: LastStatus) -> bool {
-    let line = format!("{}\n", serde_json::to_string(&status).expect("a status is a word"));
+fn send(client: &mut Client, what: &impl Serialize) -> bool {
+    let line = format!("{}\n", serde_json::to_string(what).expect("it has string keys and no failing serializer"));
     client.stream.write_all(line.as_bytes()).is_ok()
 }
 
@@ -118,6 +122,27 @@ pub fn poke(path: &Path) -> io::Result<()> {
     match short(path, |short| UnixStream::connect(short)).and_then(|mut stream| stream.write_all(b"poke\n")) {
         Err(error) if nobody_listens(&error) => Ok(()),
         done => done,
+    }
+}
+
+/// A loop that was asked for its task's state.
+#[derive(Debug)]
+pub struct Asked(BufReader<UnixStream>);
+
+/// Asks a task's loop for its state; fails when no loop listens.
+pub fn ask(path: &Path) -> io::Result<Asked> {
+    let mut stream = short(path, |short| UnixStream::connect(short))?;
+    stream.write_all(b"state\n")?;
+    Ok(Asked(BufReader::new(stream)))
+}
+
+impl Asked {
+    /// What it says; nothing when the loop has ended since, or is silent for so long.
+    pub fn answer(mut self, patience: Duration) -> Option<TaskState> {
+        let mut line = String::new();
+        self.0.get_ref().set_read_timeout(Some(patience)).ok()?;
+        self.0.read_line(&mut line).ok()?;
+        serde_json::from_str(&line).ok()
     }
 }
 
@@ -164,6 +189,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::Timestamp;
 
     #[test]
     fn a_loop_that_is_gone_before_or_after_the_connection_is_nobody() {
@@ -176,5 +202,19 @@ mod tests {
         drop(other);
         let error = stream.write_all(b"poke\n").unwrap_err();
         assert!(nobody_listens(&error), "{error}");
+    }
+
+    #[test]
+    fn a_loop_tells_its_state_and_one_that_ends_before_tells_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let mut control = Control::bind(&path).unwrap();
+        let task = TaskState::new(&[], Timestamp(1), Timestamp(2));
+        let asked = ask(&path).unwrap();
+        assert_eq!(control.run(LastStatus::Running, &task), Wish::Nothing);
+        assert_eq!(asked.answer(Duration::from_secs(10)), Some(task.clone()));
+        let asked = ask(&path).unwrap();
+        drop(control);
+        assert_eq!(asked.answer(Duration::from_secs(10)), None);
     }
 }

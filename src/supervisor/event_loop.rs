@@ -168,7 +168,7 @@ impl<'a> Loop<'a> {
             match source {
                 Source::Child => self.reap(),
                 Source::HolderExits => self.hear_holder(),
-                Source::Control => match self.control.run(self.told) {
+                Source::Control => match self.control.run(self.told, &self.task) {
                     Wish::Nothing => {}
                     Wish::Look => self.look_at_desired(),
                     Wish::Left => self.look_for_scheduler(),

@@ -17,14 +17,19 @@ const REASON: &str = "ContainerRuntimeError: the task's record was lost with the
 pub(super) fn write(plan: &TaskPlan, task: &TaskState) -> Result<(), StoreError> {
     let mut store = Store::open(&plan.store)?;
     let status = Txn::default().put(plan.status_key(), task);
-    if store.commit(&status.clone().require_present(plan.plan_key()))? == Commit::Conflict {
-        let whole = status.put(plan.plan_key(), plan);
-        let _: Commit = store.commit(&match task.last_status {
-            LastStatus::Stopped => whole, // what it held has been given back
-            _ => held(plan, whole),
-        })?;
+    if store.commit(&status.require_present(plan.plan_key()))? == Commit::Conflict {
+        let _: Commit = store.commit(&whole(plan, task))?;
     }
     Ok(())
+}
+
+/// All that belongs to a task, for a store that does not know it.
+pub fn whole(plan: &TaskPlan, task: &TaskState) -> Txn {
+    let txn = Txn::default().put(plan.status_key(), task).put(plan.plan_key(), plan);
+    match task.last_status {
+        LastStatus::Stopped => txn, // what it held has been given back
+        _ => held(plan, txn),
+    }
 }
 
 /// The address is this task's, whoever has been given it since: its interface has it.
