@@ -29,9 +29,9 @@ pub struct Client {
     settings: Settings,
     variables: Variables,
     profile: Profile,
-    http: Http,
+    pub(super) http: Http,
     credentials: Mutex<Option<Credentials>>,
-    wait: Duration,
+    pub(super) wait: Duration,
 }
 
 /// A request before it is signed, and before its retries.

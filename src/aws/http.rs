@@ -56,7 +56,7 @@ pub(super) enum Failure {
 }
 
 /// The agents: with and without TLS, since each may have a proxy of its own.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Http {
     plain: Agent,
     tls: Agent,

@@ -5,7 +5,7 @@
 //!
 //! Called from `ops` and from short-lived processes, never from a supervisor's loop.
 //!
-//! Signatures are made by AWS's own crate (`aws-sigv4`); credentials are looked for where AWS's SDKs look
+//! STS is called by AWS's own SDK; the signatures of other calls are made by AWS's own crate (`aws-sigv4`); credentials are looked for where AWS's SDKs look
 //! (environment, shared files, `credential_process`), endpoints as well.
 
 mod client;

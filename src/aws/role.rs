@@ -1,15 +1,29 @@
-//! Credentials for somebody else: those of a profile of this host, or of a role that is taken on at STS. STS speaks the
-//! Query protocol: a form goes there, XML comes back.
+//! Credentials for somebody else: those of a profile of this host, or of a role that is taken on at STS. STS is spoken to by
+//! AWS's SDK, with this module's endpoint and credentials, and over its connections (proxies, authorities, names).
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use aws_sdk_sts::config::retry::RetryConfig;
+use aws_sdk_sts::config::{BehaviorVersion, Credentials as Identity, Region, StalledStreamProtectionConfig};
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::RequestId;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::body::SdkBody;
 use jiff::Timestamp;
-use serde::Deserialize;
+use ureq::http::{Request, Response};
 
-use super::client::{Client, Draft, shown};
+use super::client::{ATTEMPTS, Client, shown};
 use super::credentials::{CredentialsError, Secret};
 use super::error::AwsError;
-use super::http::Answer;
+use super::http::Http;
 use super::settings::Service;
 
 const OPERATION: &str = "STS: AssumeRole";
@@ -29,41 +43,6 @@ pub struct Keys {
     pub expires: Option<Timestamp>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Response {
-    assume_role_result: ResultElement,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ResultElement {
-    credentials: CredentialsElement,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct CredentialsElement {
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: String,
-    expiration: Timestamp,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Refusal {
-    error: ErrorElement,
-    request_id: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ErrorElement {
-    code: String,
-    message: Option<String>,
-}
-
 impl Client {
     /// This client's own credentials.
     pub fn own_keys(&self) -> Result<Keys, CredentialsError> {
@@ -71,81 +50,101 @@ impl Client {
         Ok(Keys { key: own.key, secret: own.secret, token: own.token, expires: own.expires })
     }
 
-    /// Takes on a role for so many seconds; the session's name is what AWS's own records show.
+    /// Takes on a role for so many seconds; the session's name is what AWS's own records show. Not for a thread of tokio's.
     pub fn assume_role(&self, role: &str, session: &str, seconds: u32) -> Result<Keys, AwsError> {
+        let operation = || OPERATION.to_owned();
         let region = self.region().to_owned();
-        let url = format!("{}/", self.endpoint(Service::Sts, &region).url);
-        let body = form_urlencoded::Serializer::new(String::new())
-            .append_pair("Action", "AssumeRole")
-            .append_pair("Version", "2011-06-15")
-            .append_pair("RoleArn", role)
-            .append_pair("RoleSessionName", session)
-            .append_pair("DurationSeconds", &seconds.to_string())
-            .finish();
-        let draft = Draft {
-            service: Service::Sts,
-            operation: OPERATION,
-            region: &region,
-            method: "POST",
-            url: &url,
-            headers: &[("content-type", "application/x-www-form-urlencoded".to_owned())],
-            body: body.as_bytes(),
-            limit: LIMIT,
-        };
-        let answer = self.retried(&draft, |answer| match answer.status {
-            200..=299 => Ok(answer),
-            _ => Err(refusal(&answer)),
-        })?;
-        // A parser's message may quote what it read.
-        let text = String::from_utf8_lossy(&answer.body);
-        let wrong = |_| AwsError::Answer { operation: OPERATION.to_owned(), reason: "it is not STS's XML".to_owned() };
-        let response: Response = quick_xml::de::from_str(&text).map_err(wrong)?;
-        let found = response.assume_role_result.credentials;
+        let url = self.endpoint(Service::Sts, &region).url;
+        let own = self
+            .credentials(SystemTime::now())
+            .map_err(|source| AwsError::Credentials { operation: operation(), source })?;
+        let token = own.token.map(|token| token.0);
+        let wire = Wire { http: self.http.clone(), url: url.clone(), failure: Arc::default() };
+        let config = aws_sdk_sts::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region))
+            .endpoint_url(url)
+            .credentials_provider(Identity::new(own.key, own.secret.0, token, None, "berth"))
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(self.wait))
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .http_client(wire.clone())
+            .build();
+        let request = aws_sdk_sts::Client::from_conf(config)
+            .assume_role()
+            .role_arn(role)
+            .role_session_name(session)
+            .duration_seconds(i32::try_from(seconds).unwrap_or(i32::MAX));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(|error| AwsError::Prepare(error.into()))?;
+        let answer = runtime.block_on(request.send()).map_err(|error| wire.reason(&error))?;
+        let found = answer.credentials.ok_or_else(|| wrong("it has no credentials"))?;
         Ok(Keys {
             key: found.access_key_id,
             secret: Secret(found.secret_access_key),
             token: Some(Secret(found.session_token)),
-            expires: Some(found.expiration),
+            expires: Some(timestamp(&found.expiration).ok_or_else(|| wrong("its expiration is no time"))?),
         })
     }
 }
 
-fn refusal(answer: &Answer) -> AwsError {
-    let text = String::from_utf8_lossy(&answer.body);
-    let unknown = || "UnknownError".to_owned();
-    let said: Option<Refusal> = quick_xml::de::from_str(&text).ok();
-    let (code, message, request) = match said {
-        Some(said) => (shown(&said.error.code), said.error.message.map(|text| shown(&text)), said.request_id),
-        None => (unknown(), None, None),
-    };
-    AwsError::Service {
-        operation: OPERATION.to_owned(),
-        status: answer.status,
-        request: request.map(|id| shown(&id)).unwrap_or_default(),
-        code,
-        message: message.unwrap_or_else(unknown),
+/// The SDK's way to the wire: one request, its whole answer. It blocks, since nothing else waits in its runtime.
+#[derive(Debug, Clone)]
+struct Wire {
+    http: Http,
+    url: String,
+    /// Why the last request had no answer, in the words of all our calls.
+    failure: Arc<Mutex<Option<AwsError>>>,
+}
+
+impl Wire {
+    fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let (head, body) = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?.into_parts();
+        let request = Request::from_parts(head, body.bytes().unwrap_or_default().to_vec());
+        let answer = self.http.send(request, LIMIT).map_err(|failure| {
+            let error = failure.of(OPERATION, &self.url);
+            let seen = if error.is_transient() { ConnectorError::io } else { ConnectorError::user };
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            seen("no answer".into())
+        })?;
+        let (head, ()) = answer.head.into_parts();
+        HttpResponse::try_from(Response::from_parts(head, SdkBody::from(answer.body)))
+            .map_err(|error| ConnectorError::user(error.into()))
+    }
+
+    /// Why there are no credentials. What the SDK says itself may quote what it read.
+    fn reason(&self, error: &SdkError<AssumeRoleError, HttpResponse>) -> AwsError {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (error.raw_response().map(|answer| answer.status().as_u16()), failure) {
+            (None, Some(failure)) => failure,
+            (Some(status), _) if !(200..300).contains(&status) => AwsError::Service {
+                operation: OPERATION.to_owned(),
+                status,
+                request: shown(error.request_id().unwrap_or_default()),
+                code: shown(error.code().unwrap_or("UnknownError")),
+                message: shown(error.message().unwrap_or("UnknownError")),
+            },
+            (Some(_), _) => wrong("it is not STS's XML"),
+            (None, None) => wrong("the SDK could not ask"),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_sts_says_is_read() {
-        let text = r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>
-            <AssumedRoleUser><Arn>a</Arn><AssumedRoleId>b</AssumedRoleId></AssumedRoleUser>
-            <Credentials><AccessKeyId>AK</AccessKeyId><SecretAccessKey>s+/</SecretAccessKey>
-            <SessionToken>t</SessionToken><Expiration>2026-11-26T05:00:00Z</Expiration></Credentials>
-            <PackedPolicySize>6</PackedPolicySize></AssumeRoleResult>
-            <ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></AssumeRoleResponse>"#;
-        let response: Response = quick_xml::de::from_str(text).unwrap();
-        let found = response.assume_role_result.credentials;
-        assert_eq!((found.access_key_id.as_str(), found.secret_access_key.as_str()), ("AK", "s+/"));
-        assert_eq!(found.expiration.to_string(), "2026-11-26T05:00:00Z");
-        let text = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error>\
-                    <RequestId>r</RequestId></ErrorResponse>";
-        let said: Refusal = quick_xml::de::from_str(text).unwrap();
-        assert_eq!((said.error.code.as_str(), said.request_id.as_deref()), ("AccessDenied", Some("r")));
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::ready(self.exchange(request))
     }
+}
+
+impl HttpClient for Wire {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+fn wrong(reason: &str) -> AwsError {
+    AwsError::Answer { operation: OPERATION.to_owned(), reason: reason.to_owned() }
+}
+
+fn timestamp(time: &DateTime) -> Option<Timestamp> {
+    Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
 }

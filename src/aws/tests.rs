@@ -61,6 +61,50 @@ impl Server {
     }
 }
 
+/// What STS answers.
+const ASSUMED: &str = r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>
+    <AssumedRoleUser><Arn>a</Arn><AssumedRoleId>b</AssumedRoleId></AssumedRoleUser>
+    <Credentials><AccessKeyId>AK</AccessKeyId><SecretAccessKey>s+/</SecretAccessKey>
+    <SessionToken>t</SessionToken><Expiration>2026-11-26T05:00:00Z</Expiration></Credentials>
+    <PackedPolicySize>6</PackedPolicySize></AssumeRoleResult>
+    <ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></AssumeRoleResponse>"#;
+
+#[test]
+fn a_role_is_taken_on_at_sts_by_the_sdk_and_a_failure_that_may_pass_is_asked_again() {
+    let server = Server::new(&[("503 Slow Down", ""), ("200 OK", ASSUMED)]);
+    let keys = server.client().assume_role("arn:aws:iam::1:role/app", "task", 900).unwrap();
+    assert_eq!((keys.key.as_str(), keys.secret.0.as_str(), keys.token.unwrap().0.as_str()), ("AK", "s+/", "t"));
+    assert_eq!(keys.expires.unwrap().to_string(), "2026-11-26T05:00:00Z");
+    let asked = server.asked();
+    let scope = asked[1].lines().find(|line| line.starts_with("authorization: ")).unwrap();
+    assert!(scope.contains("Credential=AKTEST/") && scope.contains("/eu-west-1/sts/aws4_request"), "{scope}");
+    assert!(asked[1].contains("x-amz-security-token: token"), "{asked:#?}");
+    let form = "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fapp&RoleSessionName=task&DurationSeconds=900";
+    assert!(asked[1].ends_with(form), "{asked:#?}");
+}
+
+#[test]
+fn a_refusal_of_sts_is_told_in_its_words_and_what_is_none_without_a_word_of_it() {
+    let no = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error>\
+              <RequestId>r</RequestId></ErrorResponse>";
+    let server = Server::new(&[
+        ("403 Forbidden\r\nx-amzn-requestid: r", no),
+        ("200 OK", "<a>hush</a>"),
+        ("404 Not Found", "hush"),
+    ]);
+    let client = server.client();
+    let said = || client.assume_role("arn:aws:iam::1:role/app", "task", 900).unwrap_err().to_string();
+    let of = "operation error STS: AssumeRole,";
+    assert_eq!(said(), format!("{of} https response error StatusCode: 403, RequestID: r, AccessDenied: no"));
+    assert_eq!(said(), format!("{of} deserialization failed: it is not STS's XML"));
+    assert!(said().starts_with(&format!("{of} https response error StatusCode: 404")));
+    let gone = said();
+    assert!(
+        gone.starts_with(&format!("{of} https response error StatusCode: 0")) && gone.contains(&server.url),
+        "{gone}"
+    );
+}
+
 #[test]
 fn a_call_is_signed_json_and_so_is_its_answer() {
     let server = Server::new(&[("200 OK", r#"{"a": 1}"#)]);

@@ -22,8 +22,8 @@ const HANDED_OUT: Duration = Duration::from_secs(6 * 3600);
 const EARLY: Duration = Duration::from_secs(20 * 60);
 /// A source that has failed is left alone for so long.
 const REST: Duration = Duration::from_secs(2);
-/// The stack of the thread: TLS and its certificates are the deepest.
-const STACK: usize = 512 << 10;
+/// The stack of the thread: TLS and its certificates below AWS's SDK are the deepest. Only what is used takes memory.
+const STACK: usize = 1 << 20;
 
 type Fetched = Result<Keys, String>;
 
