@@ -13,8 +13,8 @@ use serde_json::json;
 
 use crate::support::root::Root;
 use crate::support::supervised::{
-    PATIENCE, copies, ended, eventually_soon, exists, exit_code, init, kill_loop, pair, plain_log, processes, sleeper,
-    strike, told_to_strangers, tries, workers,
+    PATIENCE, copies, ended, eventually_soon, exists, exit_code, init, kill_loop, kill_loop_while, pair, plain_log,
+    processes, sleeper, strike, told_to_strangers, tries, workers,
 };
 use crate::support::{definition, eventually};
 
@@ -84,8 +84,7 @@ fn no_line_is_lost_or_doubled_when_loops_are_killed_while_the_container_writes()
     let task = root.run_detached(&definition(&[("web", &["flood", &bytes.to_string(), "100"])]));
     let pid = init(&root, &task);
     let mut kills = 0;
-    while exists(pid) && kills < 50 {
-        kill_loop(&root, &task);
+    while kills < 50 && kill_loop_while(&root, &task, || exists(pid)).is_some() {
         kills += 1;
         thread::sleep(Duration::from_millis(kills % 7 * 3));
     }
@@ -109,8 +108,7 @@ fn every_line_of_a_slow_writer_is_there_after_fifty_kills() {
     let task = root.run_detached(&definition(&[("web", &["lines", "3000", "1"])]));
     let pid = init(&root, &task);
     let mut kills = 0;
-    while exists(pid) && kills < 50 {
-        kill_loop(&root, &task);
+    while kills < 50 && kill_loop_while(&root, &task, || exists(pid)).is_some() {
         kills += 1;
         // A loop that lived for a second is started again without a pause; here the pauses belong to it.
         thread::sleep(Duration::from_millis(5));

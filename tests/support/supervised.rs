@@ -114,13 +114,24 @@ pub(crate) fn strike(pid: Pid) {
 
 /// Kills the loop and waits for the next one that listens; how long that took.
 pub(crate) fn kill_loop(root: &Root, task: &Task) -> Duration {
-    let old = eventually(PATIENCE, "a loop is there", || pair(&task.id));
+    kill_loop_while(root, task, || true).expect("it is there again")
+}
+
+/// The same as long as something holds, of a container that ends some time: nothing if it does not hold any more.
+pub(crate) fn kill_loop_while(root: &Root, task: &Task, holds: impl Fn() -> bool) -> Option<Duration> {
+    let unless_over = |found: bool| (found || !holds()).then_some(found);
+    let old = eventually(PATIENCE, "a loop is there", || match pair(&task.id) {
+        None if holds() => None,
+        found => Some(found),
+    })?;
     let since = Instant::now();
     strike(old.looping);
-    eventually_soon("supervision is back", || pair(&task.id).filter(|new| new.looping != old.looping));
+    let is_new = || pair(&task.id).is_some_and(|new| new.looping != old.looping);
     let control = root.path().join(format!("run/tasks/{}/control.sock", task.id));
-    eventually_soon("it listens", || std::os::unix::net::UnixStream::connect(&control).ok());
-    since.elapsed()
+    let listens = || std::os::unix::net::UnixStream::connect(&control).is_ok();
+    let is_back = eventually_soon("supervision is back", || unless_over(is_new()))
+        && eventually_soon("it listens", || unless_over(listens()));
+    is_back.then(|| since.elapsed())
 }
 
 /// As [`eventually`], looking all the time.
