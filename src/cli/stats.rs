@@ -79,7 +79,7 @@ const HOME_AND_CLEAR: &str = "\x1b[H\x1b[2J";
 
 fn readings(engine: &mut Engine, args: &Stats) -> Result<Readings, Failure> {
     let records: Vec<TaskRecord> = match args.tasks.is_empty() {
-        true => engine.tasks()?,
+        true => engine.live_tasks()?,
         false => args.tasks.iter().map(|task| engine.find(task.as_str())).collect::<Result<_, _>>()?,
     };
     let mut readings = Readings::new();

@@ -14,8 +14,7 @@ use crate::ops::{Engine, LastStatus, NetworkMode, NetworkPlan, StopCode, TaskLis
 pub(super) const STOPPED_BY_USER: &str = "Task stopped by user";
 
 pub(super) fn ps(engine: &mut Engine, args: &Ps, output: Output) -> Result<(), Failure> {
-    let mut records = engine.tasks()?;
-    records.retain(|record| args.all || record.state.last_status != LastStatus::Stopped);
+    let records = if args.all { engine.tasks()? } else { engine.live_tasks()? };
     if args.quiet {
         let ids = records.iter().map(|record| format!("{}\n", record.plan.id));
         return Ok(output::write(&ids.collect::<String>())?);
@@ -112,8 +111,8 @@ pub(super) fn stop(engine: &mut Engine, args: &Stop) -> Result<(), Failure> {
     let reason = args.reason.as_deref().unwrap_or(STOPPED_BY_USER);
     let mut records = args.tasks.iter().map(|task| engine.find(task.as_str())).collect::<Result<Vec<_>, _>>()?;
     if args.started_by.is_some() {
-        records = engine.tasks()?;
-        records.retain(|one| one.plan.started_by == args.started_by && one.state.last_status != LastStatus::Stopped);
+        records = engine.live_tasks()?;
+        records.retain(|one| one.plan.started_by == args.started_by);
     }
     let interrupts = interrupts()?;
     // All are asked first, so that they stop side by side.

@@ -14,7 +14,7 @@ use crate::ecs::service::{PlacementConstraint, PlacementStrategy};
 use crate::plan::ports::{HostPort, wishes};
 use crate::plan::{gpus, grants};
 use crate::scheduler::{Attribute, Constraint, Instance, Lack, PlacementRules, Requirements, Strategy, place};
-use crate::store::records::{GPUS, PORTS, ROOMS, Room, TASKS};
+use crate::store::records::{GPUS, PORTS, ROOMS, Room};
 use crate::validate::ValidTaskDefinition;
 
 /// What a task of a definition takes of an instance: its size, or without one what its containers say; host ports, and GPUs.
@@ -159,7 +159,7 @@ impl Engine {
         };
         let (group, cluster) =
             (group_of(options.group.as_ref(), family), options.cluster.as_deref().unwrap_or(DEFAULT_CLUSTER));
-        let all = self.records(TASKS)?;
+        let all = self.live_records()?;
         let alive = all.iter().filter(|one| {
             let stops = one.desired.is_some() || one.state.stop.is_some();
             !stops && one.plan.cluster == cluster && group_of(one.plan.group.as_ref(), &one.plan.family) == group

@@ -4,16 +4,36 @@ use super::{Engine, OpsError, TaskRecord};
 use crate::lifecycle::Exit;
 
 impl Engine {
-    /// The one task that a name means.
+    /// The one task that a name means; if it has no supervisor, it gets one first.
     pub fn find(&mut self, name: &str) -> Result<TaskRecord, OpsError> {
         let id = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
-        let mut found: Vec<TaskRecord> =
-            self.tasks()?.into_iter().filter(|record| !id.is_empty() && record.plan.id.starts_with(&id)).collect();
-        match found.len() {
-            0 => Err(OpsError::NoTask(name.to_owned())),
-            1 => Ok(found.remove(0)),
-            count => Err(OpsError::Ambiguous { prefix: name.to_owned(), count }),
+        let mut keys = self.keys_like(&id)?;
+        if keys.is_empty() {
+            self.live_tasks()?; // one that the store has lost is taken up by this
+            keys = self.keys_like(&id)?;
         }
+        let key = match keys.as_slice() {
+            [] => return Err(OpsError::NoTask(name.to_owned())),
+            [key] => key,
+            several => return Err(OpsError::Ambiguous { prefix: name.to_owned(), count: several.len() }),
+        };
+        let record = self.record_of(key)?;
+        record.ok_or_else(|| OpsError::NoTask(name.to_owned()))
+    }
+
+    /// The keys of the tasks whose ids begin so.
+    fn keys_like(&self, id: &str) -> Result<Vec<String>, OpsError> {
+        let mut keys = self.store.tasks()?;
+        keys.retain(|key| {
+            !id.is_empty() && key.trim_end_matches('/').rsplit('/').next().is_some_and(|of| of.starts_with(id))
+        });
+        Ok(keys)
+    }
+
+    /// The task of a key, as it is once it has a supervisor.
+    pub(super) fn record_of(&self, key: &str) -> Result<Option<TaskRecord>, OpsError> {
+        let record = self.records(key)?.pop();
+        if self.tend(&record)? { Ok(self.records(key)?.pop()) } else { Ok(record) }
     }
 }
 

@@ -9,7 +9,6 @@ pub use self::view::{DiskUsage, ImageDiskUsage, ImageInspection, ImageView, Laye
 use super::fetch::fetch;
 use super::{Engine, OpsError};
 use crate::image::{Digest, Image, ImageReference, Job, Progress, Prune, Pruned};
-use crate::lifecycle::LastStatus;
 
 impl Engine {
     /// Imports an OCI layout or a docker-archive.
@@ -68,9 +67,9 @@ impl Engine {
 
     /// The images of tasks that are not stopped.
     fn used_images(&mut self) -> Result<Vec<Digest>, OpsError> {
-        let tasks = self.tasks()?;
-        let running = tasks.iter().filter(|record| record.state.last_status != LastStatus::Stopped);
-        let digests = running.flat_map(|record| record.plan.containers.iter().map(|container| &container.image_digest));
+        let running = self.live_tasks()?;
+        let digests =
+            running.iter().flat_map(|record| record.plan.containers.iter().map(|container| &container.image_digest));
         Ok(digests.filter_map(|digest| digest.parse().ok()).collect())
     }
 }

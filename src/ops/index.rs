@@ -191,7 +191,7 @@ impl Engine {
             let held =
                 lock::is_held(&path).map_err(|source| OpsError::File { verb: "look at the lock", path, source })?;
             if !held {
-                self.tasks()?;
+                self.live_tasks()?;
                 return Ok(());
             }
         }

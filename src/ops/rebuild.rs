@@ -93,7 +93,7 @@ impl Engine {
     }
 
     /// The plan that a task's supervisor has left beside its lock.
-    fn plan_of(&self, id: &str) -> Option<TaskPlan> {
+    pub(super) fn plan_of(&self, id: &str) -> Option<TaskPlan> {
         let text = std::fs::read(self.layout.task(id).plan_file()).ok()?;
         serde_json::from_slice(&text).ok()
     }

@@ -74,15 +74,40 @@ pub enum Waited {
 impl Engine {
     /// All tasks, oldest first. Tasks whose supervisor is gone get a new one first.
     pub fn tasks(&mut self) -> Result<Vec<TaskRecord>, OpsError> {
+        self.looked_after(|engine| engine.records(TASKS))
+    }
+
+    /// The same without those that are over, which are not even read.
+    pub fn live_tasks(&mut self) -> Result<Vec<TaskRecord>, OpsError> {
+        self.looked_after(Self::live_records)
+    }
+
+    /// The records of these tasks.
+    pub(super) fn live_records(&self) -> Result<Vec<TaskRecord>, OpsError> {
+        self.store.reading(|| {
+            let mut all = Vec::new();
+            for key in self.store.live_tasks()? {
+                all.extend(self.records(&key)?);
+            }
+            all.retain(|record| record.state.last_status != LastStatus::Stopped);
+            Ok(all)
+        })
+    }
+
+    /// Some tasks, among which are all that are not over, once each of these has its supervisor.
+    fn looked_after(
+        &mut self,
+        read: impl Fn(&Self) -> Result<Vec<TaskRecord>, OpsError>,
+    ) -> Result<Vec<TaskRecord>, OpsError> {
         let directories = self.directories()?; // before the records: a task has its record first
-        let mut all = self.records(TASKS)?;
+        let mut all = read(self)?;
         if self.tend(&all)? {
-            all = self.records(TASKS)?;
+            all = read(self)?;
         }
         let lost = self.sweep(&directories, &all)?;
         if !lost.is_empty() {
             self.take_up(&lost)?;
-            all = self.records(TASKS)?;
+            all = read(self)?;
         }
         if all.iter().any(|record| record.plan.service.is_some() && record.state.last_status != LastStatus::Stopped) {
             self.keep_scheduled()?;
@@ -142,9 +167,9 @@ impl Engine {
 
     /// Gives a supervisor to every task that should have one and has none; whether there was any. A task's lock is free
     /// only when holder and loop are gone.
-    pub(super) fn tend(&self, all: &[TaskRecord]) -> Result<bool, OpsError> {
+    pub(super) fn tend<'a>(&self, all: impl IntoIterator<Item = &'a TaskRecord>) -> Result<bool, OpsError> {
         let mut any = false;
-        for record in all.iter().filter(|record| record.state.last_status != LastStatus::Stopped) {
+        for record in all.into_iter().filter(|record| record.state.last_status != LastStatus::Stopped) {
             let plan = &record.plan;
             if record.waits {
                 if !waiting::is_being_brought(plan)? {
@@ -196,18 +221,28 @@ impl Engine {
         let mut lost = Vec::new();
         for id in directories {
             let paths = self.layout.task(id);
-            let is_over = match known.get(id.as_str()) {
-                Some(status) => *status == LastStatus::Stopped,
+            let status = match known.get(id.as_str()) {
+                Some(status) => Some(*status),
+                None => self.status_of(id)?,
+            };
+            let is_over = match status {
+                Some(status) => status == LastStatus::Stopped,
                 None => !paths.plan_file().exists(),
             };
             if is_over && !has_supervisor(&paths)? {
                 gone("remove", &paths.run, fs::remove_dir_all(&paths.run))?;
             }
-            if !is_over && !known.contains_key(id.as_str()) {
+            if !is_over && status.is_none() {
                 lost.push(id.clone());
             }
         }
         Ok(lost)
+    }
+
+    /// What the record says that belongs to the plan beside a task's lock.
+    fn status_of(&self, id: &str) -> Result<Option<LastStatus>, OpsError> {
+        let Some(plan) = self.plan_of(id) else { return Ok(None) };
+        Ok(self.records(&plan.key)?.pop().map(|record| record.state.last_status))
     }
 
     /// Asks a task to stop and returns at once; asking again changes nothing.

@@ -13,7 +13,6 @@ use serde::Serialize;
 
 use super::config::Prices;
 use super::{Engine, OpsError};
-use crate::lifecycle::LastStatus;
 use crate::runtime::cgroup::{CPU_PERIOD, Cgroups};
 use crate::store::records::{SPENT, Spent};
 use crate::sys::time;
@@ -78,9 +77,9 @@ impl Engine {
     pub fn usage_sums(&mut self, by: UsageBy, since: Option<i64>) -> Result<Vec<UsageSum>, OpsError> {
         let mut all: Vec<Spent> = self.store.list::<Spent>(SPENT)?.into_iter().map(|entry| entry.value).collect();
         let now = time::wall_ns() / 1_000_000;
-        for record in self.tasks()? {
+        for record in self.live_tasks()? {
             let is_known = all.iter().any(|spent| spent.task == record.plan.id);
-            if record.state.last_status == LastStatus::Stopped || is_known {
+            if is_known {
                 continue;
             }
             let usage = Cgroups::of_host().ok();

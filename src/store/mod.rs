@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 pub use error::StoreError;
 use error::{failed, is_damage};
+use records::{OVER, STATUS};
 
 /// The layout of the file and of its records; another one is refused, not guessed at.
 const FORMAT: i32 = 3;
@@ -145,6 +146,9 @@ impl Store {
             }
             _ => return Err(StoreError::Format { path: path.to_owned(), found }),
         }
+        // SQLite keeps it, whichever berth writes: a store without it is of an earlier one, and of the same format.
+        let index = format!("CREATE INDEX IF NOT EXISTS task ON record ({OVER}, key) WHERE {STATUS}");
+        db.execute_batch(&index).map_err(fail)?;
         db.pragma_update(None, "synchronous", "NORMAL").map_err(fail)?;
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
@@ -154,6 +158,13 @@ impl Store {
     /// Whether the file that is open is still the one that its path names.
     pub fn is_the_one_at_its_path(&self) -> bool {
         self.file == identity(&self.path)
+    }
+
+    /// Does several reads as one: of one moment, and with the file's locks taken once.
+    pub fn reading<T, E: From<StoreError>>(&self, act: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let fail = |source| failed(&self.path, "begin to read", source);
+        let _until_its_end = self.db.unchecked_transaction().map_err(fail)?;
+        act()
     }
 
     /// One record.
@@ -233,6 +244,23 @@ impl Store {
         let mut statement = self.db.prepare_cached(query).map_err(fail)?;
         let rows = statement.query_map([prefix, &end], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fail)?;
         rows.map(|row| row.map_err(fail)).collect()
+    }
+
+    /// What the keys of every task begin with.
+    pub fn tasks(&self) -> Result<Vec<String>, StoreError> {
+        self.task_keys(&format!("SELECT key FROM record INDEXED BY task WHERE {STATUS}"))
+    }
+
+    /// The same of those that are not over; what is on record besides is not read.
+    pub fn live_tasks(&self) -> Result<Vec<String>, StoreError> {
+        self.task_keys(&format!("SELECT key FROM record INDEXED BY task WHERE {STATUS} AND ({OVER}) = 0"))
+    }
+
+    fn task_keys(&self, query: &str) -> Result<Vec<String>, StoreError> {
+        let fail = |source| failed(&self.path, "list tasks", source);
+        let mut statement = self.db.prepare_cached(query).map_err(fail)?;
+        let keys = statement.query_map([], |row| row.get::<_, String>(0)).map_err(fail)?;
+        keys.map(|key| key.map(|key| key.trim_end_matches("status").to_owned()).map_err(fail)).collect()
     }
 
     /// Makes all writes of a transaction, if its preconditions hold.

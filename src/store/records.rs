@@ -8,6 +8,10 @@ use crate::plan::TaskPlan;
 
 /// The first part of every task's keys.
 pub const TASKS: &str = "task/";
+/// Which records say what a task is, as SQL.
+pub(super) const STATUS: &str = "key GLOB 'task/*/status'";
+/// Which of those are of tasks that are over, as their text begins then. For an index, which only narrows what is read.
+pub(super) const OVER: &str = r#"value GLOB '{"last_status":"STOPPED"*'"#;
 /// The first part of every address lease's keys.
 pub const LEASES: &str = "lease/";
 /// The first part of the keys of leases of the host's ports, `port/8080/tcp`.

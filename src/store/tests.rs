@@ -1,6 +1,7 @@
 //! Transactions, lists and the file of the store.
 
 use super::*;
+use crate::lifecycle::{LastStatus, TaskState, Timestamp};
 
 fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
@@ -46,6 +47,29 @@ fn a_list_holds_the_prefix_and_nothing_else() {
     assert_eq!(store.commit(&txn).unwrap(), Commit::Done);
     let keys: Vec<String> = store.list::<i32>("t/").unwrap().into_iter().map(|entry| entry.key).collect();
     assert_eq!(keys, ["t/1", "t/2"]);
+}
+
+#[test]
+fn tasks_that_are_not_over_are_found_by_an_index_alone_in_an_earlier_store_too() {
+    let (dir, mut store) = store();
+    let state = |last_status| {
+        let mut state = TaskState::new(&[], Timestamp(1), Timestamp(1));
+        state.last_status = last_status;
+        state
+    };
+    store.db.execute_batch("DROP INDEX task").unwrap();
+    let txn = Txn::default().put("task/a/plan", &1).put("task/a/status", &state(LastStatus::Running));
+    let txn = txn.put("task/b/plan", &1).put("task/b/status", &state(LastStatus::Stopped)).put("s/status", &1);
+    assert_eq!(store.commit(&txn).unwrap(), Commit::Done);
+    let mut store = Store::open(&dir.path().join("below/store.db")).unwrap();
+    assert_eq!(store.tasks().unwrap().len(), 2);
+    assert_eq!(store.live_tasks().unwrap(), ["task/a/"]);
+    let txn = Txn::default().put("task/a/status", &state(LastStatus::Stopped)).put("task/c/status", &1);
+    assert_eq!(store.commit(&txn.delete("task/b/status")).unwrap(), Commit::Done);
+    assert_eq!((store.tasks().unwrap().len(), store.live_tasks().unwrap()), (2, vec!["task/c/".to_owned()]));
+    let plan = format!("EXPLAIN QUERY PLAN SELECT key FROM record INDEXED BY task WHERE {STATUS} AND ({OVER}) = 0");
+    let plan: String = store.db.query_row(&plan, [], |row| row.get("detail")).unwrap();
+    assert!(plan.starts_with("SEARCH record USING COVERING INDEX task"), "{plan}");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn show_logs(engine: &mut Engine, id: &str) -> Result<(), Failure> {
 
 fn readings(engine: &mut Engine) -> Result<Vec<Reading>, Failure> {
     let mut all = Vec::new();
-    for record in engine.tasks()?.iter().filter(|record| record.state.last_status < LastStatus::Deprovisioning) {
+    for record in engine.live_tasks()?.iter().filter(|record| record.state.last_status < LastStatus::Deprovisioning) {
         let Some(usage) = engine.usage(record)? else { continue };
         all.push(reading(record, &usage.usage, engine.network_bytes(record)));
     }

@@ -205,7 +205,7 @@ impl Engine {
 
     /// What somebody must do as long as tasks run: supervisors for tasks that have lost theirs, a scheduler for services.
     pub fn look_after(&mut self) -> Result<(), OpsError> {
-        self.tasks()?;
+        self.live_tasks()?;
         self.briefs()?; // read now, they are there when somebody asks for a list
         self.keep_scheduled()
     }

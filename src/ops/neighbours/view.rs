@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use super::groups::of_services;
-use crate::lifecycle::LastStatus;
 use crate::ops::actions::Caller;
 use crate::ops::{Engine, OpsError};
 use crate::plan::vpc::Vpc;
-use crate::store::records::{LEASES, TASKS};
+use crate::store::records::LEASES;
 
 /// The interface of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,10 +61,10 @@ impl View {
         let default = engine.default_group();
         let mut named: BTreeSet<String> = of_services(engine)?;
         let mut interfaces = Vec::new();
-        for record in engine.records(TASKS)? {
+        for record in engine.live_records()? {
             let plan = &record.plan;
             let ours = (&plan.account, &plan.region) == (&owner.account, &owner.region) && caller.sees(&plan.cluster);
-            if !ours || record.state.last_status == LastStatus::Stopped {
+            if !ours {
                 continue;
             }
             let Some(eni) = plan.network.eni() else { continue };
