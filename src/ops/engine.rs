@@ -8,6 +8,7 @@ use super::OpsError;
 use super::config::{Config, ExecConfig};
 use super::execute_command::SessionOpener;
 use super::index::Index;
+use super::known::Known;
 use crate::ecs::arn::Owner;
 use crate::image::ImageStore;
 use crate::plan::Layout;
@@ -22,6 +23,7 @@ pub struct Engine {
     config_seen: Option<Seen>,
     pub(super) store: Store,
     pub(super) index: Arc<Mutex<Index>>,
+    pub(super) known: Arc<Mutex<Known>>,
     pub(super) sessions: Option<SessionOpener>,
 }
 
@@ -51,8 +53,8 @@ impl Engine {
         let config_seen = seen(&config_file);
         let config = Config::read(&config_file)?;
         let store = Store::open(&layout.store())?;
-        let index = Arc::default();
-        let mut engine = Self { layout, config, config_file, config_seen, store, index, sessions: None };
+        let (index, known) = (Arc::default(), Arc::default());
+        let mut engine = Self { layout, config, config_file, config_seen, store, index, known, sessions: None };
         engine.rebuild()?;
         Ok(engine)
     }
@@ -68,6 +70,7 @@ impl Engine {
             config_seen: self.config_seen,
             store,
             index: Arc::clone(&self.index),
+            known: Arc::clone(&self.known),
             sessions: self.sessions.clone(),
         })
     }
@@ -99,7 +102,7 @@ impl Engine {
         }
         if let Ok(store) = Store::open(&self.layout.store()) {
             self.store = store;
-            self.index = Arc::default();
+            (self.index, self.known) = (Arc::default(), Arc::default());
             let _ = self.rebuild();
         }
     }

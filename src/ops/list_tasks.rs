@@ -57,8 +57,8 @@ impl Engine {
             None => !request.include.is_empty(),
         };
         let mut answer = TasksResponse::default();
-        for name in &request.tasks {
-            match self.task_of(&cluster, name)? {
+        for (name, found) in request.tasks.iter().zip(self.tasks_of(&cluster, &request.tasks)?) {
+            match found {
                 Some(record) if with_tags => answer.tasks.push(self.view_with_tags(&record)?),
                 Some(record) => answer.tasks.push(record.view()),
                 None => answer.failures.push(self.missing_task(&cluster, name)),
@@ -112,7 +112,23 @@ impl Engine {
     }
 
     /// The task that a name means in a cluster, as it is now; one that has no supervisor gets one.
-    pub(super) fn task_of(&mut self, cluster: &str, name: &str) -> Result<Option<TaskRecord>, OpsError> {
+    pub(super) fn task_of(&self, cluster: &str, name: &str) -> Result<Option<TaskRecord>, OpsError> {
+        match self.key_of(cluster, name)? {
+            Some(key) => self.record_of(&key),
+            None => Ok(None),
+        }
+    }
+
+    /// The same of several names.
+    fn tasks_of(&self, cluster: &str, names: &[String]) -> Result<Vec<Option<Arc<TaskRecord>>>, OpsError> {
+        let keys = names.iter().map(|name| self.key_of(cluster, name)).collect::<Result<Vec<_>, _>>()?;
+        let found = self.known(&keys)?;
+        let live = found.iter().flatten().map(Arc::as_ref);
+        if self.tend(live)? { self.known(&keys) } else { Ok(found) }
+    }
+
+    /// The key of the task that a name means in a cluster; none, where its ARN is of another one.
+    fn key_of(&self, cluster: &str, name: &str) -> Result<Option<String>, OpsError> {
         let owner = self.owner();
         let id = match name.parse::<TaskArn>() {
             Ok(arn) if arn.owner != owner || arn.cluster != cluster => return Ok(None),
@@ -123,16 +139,7 @@ impl Engine {
             return Err(EcsError::bad_task_id().into());
         }
         let Owner { account, region } = &owner;
-        let key = records::task(account, region, cluster, &id.replace('-', "").to_ascii_lowercase());
-        let Some(record) = self.records(&key)?.pop() else { return Ok(None) };
-        if record.state.last_status == LastStatus::Stopped {
-            return Ok(Some(record));
-        }
-        let record = [record];
-        match self.tend(&record)? {
-            true => Ok(self.records(&key)?.pop()),
-            false => Ok(record.into_iter().next()),
-        }
+        Ok(Some(records::task(account, region, cluster, &id.replace('-', "").to_ascii_lowercase())))
     }
 
     /// ECS's words for a task that there is not.

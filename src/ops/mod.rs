@@ -31,6 +31,7 @@ mod host_facts;
 mod images;
 mod index;
 mod instances;
+mod known;
 mod list_tasks;
 mod log_groups;
 mod log_status;
