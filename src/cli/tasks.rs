@@ -8,13 +8,13 @@ use super::error::Failure;
 use super::interrupt::interrupts;
 use super::output::{self, Output, note};
 use super::table::Table;
-use crate::ops::{Engine, LastStatus, NetworkMode, NetworkPlan, StopCode, TaskList, TaskRecord, Waited};
+use crate::ops::{Engine, LastStatus, NetworkMode, NetworkPlan, Shown, StopCode, TaskList, TaskRecord, Waited};
 
 /// What a task is told that is stopped without a reason.
 pub(super) const STOPPED_BY_USER: &str = "Task stopped by user";
 
 pub(super) fn ps(engine: &mut Engine, args: &Ps, output: Output) -> Result<(), Failure> {
-    let records = if args.all { engine.tasks()? } else { engine.live_tasks()? };
+    let records = if args.all { engine.list()? } else { engine.list_live()? };
     if args.quiet {
         let ids = records.iter().map(|record| format!("{}\n", record.plan.id));
         return Ok(output::write(&ids.collect::<String>())?);
@@ -23,13 +23,13 @@ pub(super) fn ps(engine: &mut Engine, args: &Ps, output: Output) -> Result<(), F
 }
 
 /// The list for people.
-pub(super) fn table(records: &[TaskRecord]) -> Table {
+pub(super) fn table<C: Shown>(records: &[TaskRecord<C>]) -> Table {
     let now = jiff::Timestamp::now().as_millisecond();
     let mut table = Table::new(["TASK", "DEFINITION", "STATUS", "ADDRESS", "CONTAINERS", "CREATED", "REASON"]);
     for record in records {
         let plan = &record.plan;
         let status = status(record);
-        let names: Vec<&str> = plan.containers.iter().map(|container| container.name.as_str()).collect();
+        let names: Vec<&str> = plan.containers.iter().map(|container| container.shown().name).collect();
         // The address of a stopped task is another one's, or soon will be.
         let address = match record.state.last_status {
             LastStatus::Stopped => "-".to_owned(),
@@ -59,21 +59,18 @@ fn addresses(network: &NetworkPlan) -> String {
 }
 
 /// `RUNNING`, and how it is while it runs, if any of its containers is checked: `RUNNING, UNHEALTHY`.
-fn status(record: &TaskRecord) -> String {
-    let view = record.view();
+fn status<C>(record: &TaskRecord<C>) -> String {
     let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    let status = word(serde_json::to_value(view.last_status).unwrap_or_default());
+    let status = word(serde_json::to_value(record.state.last_status).unwrap_or_default());
     let checked = record.state.containers.iter().any(|container| container.health.rule.is_some());
-    match view.health_status {
-        Some(health) if checked && record.state.last_status == LastStatus::Running => {
-            format!("{status}, {}", word(serde_json::to_value(health).unwrap_or_default()))
-        }
-        _ => status,
+    match checked && record.state.last_status == LastStatus::Running {
+        true => format!("{status}, {}", word(serde_json::to_value(record.state.health()).unwrap_or_default())),
+        false => status,
     }
 }
 
 /// Why a task ended, in few words: `web exited (7)`, `web exited (137), OutOfMemoryError: ...`, or ECS's stoppedReason.
-pub(super) fn reason(record: &TaskRecord) -> String {
+pub(super) fn reason<C>(record: &TaskRecord<C>) -> String {
     let Some(stop) = &record.state.stop else { return String::new() };
     let ended = |place: usize| {
         let container = &record.state.containers[place];

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::engine::DEFAULT_CLUSTER;
-use super::{Engine, OpsError, RunOptions};
+use super::{Engine, ListedTask, OpsError, RunOptions};
 use crate::ecs::error::EcsError;
 use crate::ecs::service::{PlacementConstraint, PlacementStrategy};
 use crate::plan::ports::{HostPort, wishes};
@@ -159,7 +159,7 @@ impl Engine {
         };
         let (group, cluster) =
             (group_of(options.group.as_ref(), family), options.cluster.as_deref().unwrap_or(DEFAULT_CLUSTER));
-        let all = self.live_records()?;
+        let all: Vec<ListedTask> = self.live_records()?;
         let alive = all.iter().filter(|one| {
             let stops = one.desired.is_some() || one.state.stop.is_some();
             !stops && one.plan.cluster == cluster && group_of(one.plan.group.as_ref(), &one.plan.family) == group

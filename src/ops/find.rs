@@ -63,7 +63,9 @@ impl TaskRecord {
                 .find_map(|place| self.container_exit_code(place)),
         }
     }
+}
 
+impl<C> TaskRecord<C> {
     /// The exit code of the container at a place, if it ended and somebody was there to learn it.
     pub fn container_exit_code(&self, place: usize) -> Option<i32> {
         match self.state.containers[place].exit {

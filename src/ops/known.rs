@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
-use super::{Engine, OpsError, TaskRecord};
+use super::{Engine, ListedTask, OpsError};
 
-/// How many tasks are kept: a page of DescribeTasks is a hundred, and one takes some 10 KiB.
+/// How many tasks are kept: a page of DescribeTasks is a hundred, and one takes some 5 KiB.
 const MOST: usize = 1000;
 
 /// Tasks by their keys.
@@ -19,12 +19,12 @@ pub(super) struct Known {
 #[derive(Debug)]
 struct Parsed {
     revisions: Vec<(String, i64)>,
-    record: Arc<TaskRecord>,
+    record: Arc<ListedTask>,
 }
 
 impl Engine {
     /// The tasks with these keys, as they are at one moment.
-    pub(super) fn known(&self, keys: &[Option<String>]) -> Result<Vec<Option<Arc<TaskRecord>>>, OpsError> {
+    pub(super) fn known(&self, keys: &[Option<String>]) -> Result<Vec<Option<Arc<ListedTask>>>, OpsError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = |key: &Option<String>| match key {
             Some(key) => self.read(&mut known, key),
@@ -33,12 +33,12 @@ impl Engine {
         self.store.reading(|| keys.iter().map(&mut found).collect())
     }
 
-    fn read(&self, known: &mut Known, key: &str) -> Result<Option<Arc<TaskRecord>>, OpsError> {
+    fn read(&self, known: &mut Known, key: &str) -> Result<Option<Arc<ListedTask>>, OpsError> {
         let revisions = self.store.revisions(key)?;
         if let Some(parsed) = known.tasks.get(key).filter(|parsed| parsed.revisions == revisions) {
             return Ok(Some(Arc::clone(&parsed.record)));
         }
-        let Some(record) = self.records(key)?.pop().map(Arc::new) else {
+        let Some(record) = self.records_with(key)?.pop().map(Arc::new) else {
             known.tasks.remove(key);
             return Ok(None);
         };

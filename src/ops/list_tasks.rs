@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::index::Brief;
 use super::paging::{Asked, page};
-use super::{Engine, OpsError, TaskRecord};
+use super::{Engine, ListedTask, OpsError, TaskRecord};
 use crate::ecs::Task;
 use crate::ecs::arn::{Owner, TaskArn, is_task_id};
 use crate::ecs::error::{EcsError, Exception};
@@ -13,6 +13,7 @@ use crate::ecs::request::{
 };
 use crate::ecs::task::Failure;
 use crate::lifecycle::LastStatus;
+use crate::plan::Shown;
 use crate::store::records;
 
 /// What StopTask says where nobody says why.
@@ -120,7 +121,7 @@ impl Engine {
     }
 
     /// The same of several names.
-    fn tasks_of(&self, cluster: &str, names: &[String]) -> Result<Vec<Option<Arc<TaskRecord>>>, OpsError> {
+    fn tasks_of(&self, cluster: &str, names: &[String]) -> Result<Vec<Option<Arc<ListedTask>>>, OpsError> {
         let keys = names.iter().map(|name| self.key_of(cluster, name)).collect::<Result<Vec<_>, _>>()?;
         let found = self.known(&keys)?;
         let live = found.iter().flatten().map(Arc::as_ref);
@@ -152,7 +153,7 @@ impl Engine {
     }
 
     /// A task with its tags, which a stopped one has no longer.
-    pub(super) fn view_with_tags(&self, record: &TaskRecord) -> Result<Task, OpsError> {
+    pub(super) fn view_with_tags<C: Shown>(&self, record: &TaskRecord<C>) -> Result<Task, OpsError> {
         let mut view = record.view();
         if record.state.last_status != LastStatus::Stopped {
             view.tags = self.tags_of(&record.plan.arn().to_string())?;

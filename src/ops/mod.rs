@@ -93,7 +93,7 @@ pub use serving::{Authentication, Place, RequestLog, ServeOptions, TlsFiles};
 pub use session_log::SessionLog;
 pub use stats::{ContainerUsage, TaskUsage};
 pub use storage::StorageUsage;
-pub use tasks::{TaskList, TaskRecord, Waited};
+pub use tasks::{ListedTask, TaskList, TaskRecord, Waited};
 pub use time_scale::TimeScale;
 pub use usage::{UsageBy, UsageSum};
 pub use values::LookupError;
@@ -110,7 +110,7 @@ pub use crate::logs::{
 };
 pub use crate::metadata::{FaultAction, FaultKind};
 pub use crate::net::Sought;
-pub use crate::plan::NetworkPlan;
+pub use crate::plan::{NetworkPlan, Shown};
 pub use crate::runtime::cgroup::{Pressure, Stall, Usage};
 pub use crate::secrets::{Access as KeyAccess, AccessKey, AccessKeyStore, NewAccessKey};
 pub use crate::secrets::{Kind as SecretKind, Name as SecretName, Summary as SecretSummary, TaskValues};

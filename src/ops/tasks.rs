@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::engine::DEFAULT_CLUSTER;
 use super::{Engine, OpsError, waiting};
 use crate::ecs::task::Failure;
 use crate::ecs::{Task, TaskStatus};
 use crate::lifecycle::{LastStatus, Starter, StopCode, TaskState};
-use crate::plan::{TaskPaths, TaskPlan};
+use crate::plan::{ContainerPlan, ListedContainer, Shown, TaskPaths, TaskPlan};
 use crate::store::records::{self, Desired, TASKS};
 use crate::store::{Commit, Txn};
 use crate::supervisor::launch::{Beginning, LaunchError, launch};
@@ -28,9 +29,9 @@ const START_MS: i64 = 2000;
 
 /// A task: what it was planned to be, what it should be, what it is.
 #[derive(Debug, Clone)]
-pub struct TaskRecord {
+pub struct TaskRecord<C = ContainerPlan> {
     /// The plan.
-    pub plan: TaskPlan,
+    pub plan: TaskPlan<C>,
     /// Why it should stop, if it should.
     pub desired: Option<Desired>,
     /// What its supervisor says.
@@ -39,7 +40,10 @@ pub struct TaskRecord {
     pub waits: bool,
 }
 
-impl TaskRecord {
+/// The same, with what lists show of its containers.
+pub type ListedTask = TaskRecord<ListedContainer>;
+
+impl<C: Shown> TaskRecord<C> {
     /// The task as DescribeTasks returns it.
     pub fn view(&self) -> Task {
         super::view::task(self)
@@ -57,7 +61,7 @@ pub struct TaskList {
 
 impl TaskList {
     /// An answer without failures.
-    pub fn of(records: &[TaskRecord]) -> Self {
+    pub fn of<C: Shown>(records: &[TaskRecord<C>]) -> Self {
         Self { tasks: records.iter().map(TaskRecord::view).collect(), failures: Vec::new() }
     }
 }
@@ -77,28 +81,38 @@ impl Engine {
         self.looked_after(|engine| engine.records(TASKS))
     }
 
+    /// The same for a list.
+    pub fn list(&mut self) -> Result<Vec<ListedTask>, OpsError> {
+        self.looked_after(|engine| engine.records_with(TASKS))
+    }
+
     /// The same without those that are over, which are not even read.
     pub fn live_tasks(&mut self) -> Result<Vec<TaskRecord>, OpsError> {
         self.looked_after(Self::live_records)
     }
 
+    /// The same for a list.
+    pub fn list_live(&mut self) -> Result<Vec<ListedTask>, OpsError> {
+        self.looked_after(Self::live_records)
+    }
+
     /// The records of these tasks.
-    pub(super) fn live_records(&self) -> Result<Vec<TaskRecord>, OpsError> {
+    pub(super) fn live_records<C: DeserializeOwned>(&self) -> Result<Vec<TaskRecord<C>>, OpsError> {
         self.store.reading(|| {
             let mut all = Vec::new();
             for key in self.store.live_tasks()? {
-                all.extend(self.records(&key)?);
+                all.extend(self.records_with(&key)?);
             }
-            all.retain(|record| record.state.last_status != LastStatus::Stopped);
+            all.retain(|record: &TaskRecord<C>| record.state.last_status != LastStatus::Stopped);
             Ok(all)
         })
     }
 
     /// Some tasks, among which are all that are not over, once each of these has its supervisor.
-    fn looked_after(
+    fn looked_after<C>(
         &mut self,
-        read: impl Fn(&Self) -> Result<Vec<TaskRecord>, OpsError>,
-    ) -> Result<Vec<TaskRecord>, OpsError> {
+        read: impl Fn(&Self) -> Result<Vec<TaskRecord<C>>, OpsError>,
+    ) -> Result<Vec<TaskRecord<C>>, OpsError> {
         let directories = self.directories()?; // before the records: a task has its record first
         let mut all = read(self)?;
         if self.tend(&all)? {
@@ -144,10 +158,15 @@ impl Engine {
     /// The records below a prefix, put together by task: the keys of one task stand together, in the order desired, order,
     /// plan, status.
     pub(super) fn records(&self, prefix: &str) -> Result<Vec<TaskRecord>, OpsError> {
+        self.records_with(prefix)
+    }
+
+    /// The same, with as much of their containers as is wanted.
+    pub(super) fn records_with<C: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<TaskRecord<C>>, OpsError> {
         let mut all = Vec::new();
         let mut desired: Option<(String, Desired)> = None;
         let mut order: Option<String> = None;
-        let mut plan: Option<TaskPlan> = None;
+        let mut plan: Option<TaskPlan<C>> = None;
         for entry in self.store.list_text(prefix)? {
             match entry.key.rsplit_once('/').map(|(task, kind)| (task.to_owned(), kind)) {
                 Some((task, "desired")) => desired = Some((task, entry.parse()?.value)),
@@ -167,7 +186,7 @@ impl Engine {
 
     /// Gives a supervisor to every task that should have one and has none; whether there was any. A task's lock is free
     /// only when holder and loop are gone.
-    pub(super) fn tend<'a>(&self, all: impl IntoIterator<Item = &'a TaskRecord>) -> Result<bool, OpsError> {
+    pub(super) fn tend<'a, C: 'a>(&self, all: impl IntoIterator<Item = &'a TaskRecord<C>>) -> Result<bool, OpsError> {
         let mut any = false;
         for record in all.into_iter().filter(|record| record.state.last_status != LastStatus::Stopped) {
             let plan = &record.plan;
@@ -190,9 +209,9 @@ impl Engine {
             }
             any = true;
             // It may have come to its end since the record was read, or may do so now.
-            if self.is_open(plan)?
-                && let Err(source) = launch(plan, Beginning::Adopted)
-                && self.is_open(plan)?
+            if let Some(whole) = self.open_plan(&plan.key)?
+                && let Err(source) = launch(&whole, Beginning::Adopted)
+                && self.open_plan(&plan.key)?.is_some()
                 // One that cannot begin is no reason not to show the others.
                 && !matches!(source, LaunchError::Lost(_))
             {
@@ -202,10 +221,10 @@ impl Engine {
         Ok(any)
     }
 
-    /// Whether a task has yet to stop, going by its record as it is now.
-    fn is_open(&self, plan: &TaskPlan) -> Result<bool, OpsError> {
-        let now = self.records(&plan.key)?;
-        Ok(now.iter().any(|record| record.state.last_status != LastStatus::Stopped))
+    /// The plan of a task that has yet to stop, going by its record as it is now.
+    fn open_plan(&self, key: &str) -> Result<Option<TaskPlan>, OpsError> {
+        let now = self.records(key)?.pop();
+        Ok(now.filter(|record| record.state.last_status != LastStatus::Stopped).map(|record| record.plan))
     }
 
     /// The tasks that have a directory for locks and sockets, by their ids.
@@ -215,7 +234,7 @@ impl Engine {
 
     /// Removes the directories of tasks that are over and whose supervisor died just before it would have done so. Those that
     /// the store does not know and that are not over, for it is another one than it was.
-    fn sweep(&self, directories: &[String], all: &[TaskRecord]) -> Result<Vec<String>, OpsError> {
+    fn sweep<C>(&self, directories: &[String], all: &[TaskRecord<C>]) -> Result<Vec<String>, OpsError> {
         let known: HashMap<&str, LastStatus> =
             all.iter().map(|record| (record.plan.id.as_str(), record.state.last_status)).collect();
         let mut lost = Vec::new();

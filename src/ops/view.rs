@@ -10,13 +10,13 @@ use crate::ecs::{self, Connectivity, ContainerStatus, LaunchType, Task, TaskOver
 use crate::lifecycle::{self, ContainerPhase, Exit, LastStatus, StopCode};
 use crate::plan::ports::PortBinding;
 use crate::plan::volume::{DiskFormat, VolumeSource};
-use crate::plan::{ContainerPlan, EniPlan, TaskPlan};
+use crate::plan::{EniPlan, Shown, TaskPlan};
 
 /// Fargate's current platform version for Linux.
 const PLATFORM_VERSION: &str = "1.4.0";
 
 /// The whole Task.
-pub(super) fn task(record: &TaskRecord) -> Task {
+pub(super) fn task<C: Shown>(record: &TaskRecord<C>) -> Task {
     let (plan, state) = (&record.plan, &record.state);
     let owner = Owner { region: plan.region.clone(), account: plan.account.clone() };
     let times = &state.times;
@@ -81,19 +81,19 @@ pub(super) fn task(record: &TaskRecord) -> Task {
 }
 
 /// As ECS shows them: every container is there, if only by its name.
-fn overrides(plan: &TaskPlan) -> TaskOverride {
+fn overrides<C: Shown>(plan: &TaskPlan<C>) -> TaskOverride {
     let given = &plan.overrides.container_overrides;
-    let of = |container: &ContainerPlan| {
-        let found = given.iter().find(|one| one.name.as_deref() == Some(&container.name)).cloned();
-        found
-            .unwrap_or_else(|| ContainerOverride { name: Some(container.name.clone()), ..ContainerOverride::default() })
+    let of = |container: &C| {
+        let name = container.shown().name;
+        let found = given.iter().find(|one| one.name.as_deref() == Some(name)).cloned();
+        found.unwrap_or_else(|| ContainerOverride { name: Some(name.to_owned()), ..ContainerOverride::default() })
     };
     TaskOverride { container_overrides: plan.containers.iter().map(of).collect(), ..plan.overrides.clone() }
 }
 
-fn container(record: &TaskRecord, place: usize, owner: &Owner) -> ecs::Container {
+fn container<C: Shown>(record: &TaskRecord<C>, place: usize, owner: &Owner) -> ecs::Container {
     let (plan, state) = (&record.plan, &record.state.containers[place]);
-    let container = &plan.containers[place];
+    let container = plan.containers[place].shown();
     let exit_code = match state.exit {
         // Not that of an earlier run.
         Some(Exit::Code(code)) if state.phase == ContainerPhase::Stopped => Some(code),
@@ -101,12 +101,12 @@ fn container(record: &TaskRecord, place: usize, owner: &Owner) -> ecs::Container
     };
     let mib = |bytes: Option<u64>| bytes.map(|bytes| (bytes >> 20).to_string());
     ecs::Container {
-        container_arn: owner.container(&plan.cluster, &plan.id, &container.arn_id),
+        container_arn: owner.container(&plan.cluster, &plan.id, container.arn_id),
         task_arn: owner.task(&plan.cluster, &plan.id),
-        name: container.name.clone(),
-        image: Some(container.image.clone()),
-        image_digest: Some(&container.image_digest).filter(|digest| !digest.is_empty()).cloned(),
-        runtime_id: Some(container.runtime_id.clone()),
+        name: container.name.to_owned(),
+        image: Some(container.image.to_owned()),
+        image_digest: Some(container.image_digest).filter(|digest| !digest.is_empty()).map(str::to_owned),
+        runtime_id: Some(container.runtime_id.to_owned()),
         last_status: container_status(state),
         exit_code,
         reason: state.reason.clone(),
@@ -121,7 +121,7 @@ fn container(record: &TaskRecord, place: usize, owner: &Owner) -> ecs::Container
 }
 
 /// The agent of ECS Exec, for a task that it was enabled for: here it is a part of the endpoint, and in every container.
-fn managed_agents(record: &TaskRecord, place: usize) -> Option<Vec<ManagedAgent>> {
+fn managed_agents<C>(record: &TaskRecord<C>, place: usize) -> Option<Vec<ManagedAgent>> {
     let state = &record.state.containers[place];
     let agent = ManagedAgent {
         name: "ExecuteCommandAgent".to_owned(),
@@ -141,7 +141,7 @@ fn interface(eni: &EniPlan) -> NetworkInterface {
 }
 
 /// The host's ports of a container that runs, or has run; before that, as in ECS, nobody listens.
-fn network_bindings(record: &TaskRecord, place: usize) -> Vec<NetworkBinding> {
+fn network_bindings<C>(record: &TaskRecord<C>, place: usize) -> Vec<NetworkBinding> {
     let has_started = record.state.containers[place].started_at.is_some();
     let binding = |ports: &PortBinding| {
         let range = |first: u16| (ports.count > 1).then(|| format!("{first}-{}", first + (ports.count - 1)));
@@ -181,7 +181,7 @@ fn attachment(eni: &EniPlan, status: LastStatus) -> Attachment {
 }
 
 /// The EBS volume, as DescribeTasks shows one.
-fn volumes(record: &TaskRecord) -> impl Iterator<Item = Attachment> {
+fn volumes<C>(record: &TaskRecord<C>) -> impl Iterator<Item = Attachment> {
     let volumes = record.plan.storage.volumes.iter();
     volumes.filter_map(|volume| {
         let VolumeSource::Ebs { id, disk } = &volume.source else { return None };

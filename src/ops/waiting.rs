@@ -57,7 +57,7 @@ pub(super) struct Order {
 }
 
 /// Starts the process that brings what a task waits for. One that finds another one at it ends at once.
-pub(super) fn start(plan: &TaskPlan) -> io::Result<()> {
+pub(super) fn start<C>(plan: &TaskPlan<C>) -> io::Result<()> {
     let program = sys::seal::own_program()?;
     let open = |path: &str, flags: OFlag| nix::fcntl::open(path, flags | OFlag::O_CLOEXEC, Mode::empty());
     let null = open("/dev/null", OFlag::O_RDWR)?;
@@ -70,7 +70,7 @@ pub(super) fn start(plan: &TaskPlan) -> io::Result<()> {
 }
 
 /// Whether that process lives.
-pub(super) fn is_being_brought(plan: &TaskPlan) -> Result<bool, OpsError> {
+pub(super) fn is_being_brought<C>(plan: &TaskPlan<C>) -> Result<bool, OpsError> {
     let path = plan.paths.order_lock();
     lock::is_held(&path).map_err(|source| OpsError::File { verb: "look at the lock", path, source })
 }

@@ -133,6 +133,55 @@ pub struct HealthPlan {
     pub start_period: u32,
 }
 
+/// What lists show of a container, which is little of its plan.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ListedContainer {
+    /// Its name.
+    pub name: String,
+    /// Its runtime id.
+    pub runtime_id: String,
+    /// The last part of its ARN.
+    pub arn_id: String,
+    /// Its image as the task definition names it.
+    pub image: String,
+    /// The digest of its image's manifest.
+    pub image_digest: String,
+    /// Its limits.
+    pub limits: ContainerLimits,
+}
+
+/// A container of a task that can be shown: one of its plan, or one that was read for a list.
+pub trait Shown {
+    /// What there is to be seen.
+    fn shown(&self) -> ShownContainer<'_>;
+}
+
+/// The same as [`ListedContainer`], of whatever it is read from.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "those of ListedContainer")]
+pub struct ShownContainer<'a> {
+    pub name: &'a str,
+    pub runtime_id: &'a str,
+    pub arn_id: &'a str,
+    pub image: &'a str,
+    pub image_digest: &'a str,
+    pub limits: &'a ContainerLimits,
+}
+
+impl Shown for ListedContainer {
+    fn shown(&self) -> ShownContainer<'_> {
+        let Self { name, runtime_id, arn_id, image, image_digest, limits } = self;
+        ShownContainer { name, runtime_id, arn_id, image, image_digest, limits }
+    }
+}
+
+impl Shown for ContainerPlan {
+    fn shown(&self) -> ShownContainer<'_> {
+        let Self { name, runtime_id, arn_id, image, image_digest, limits, .. } = self;
+        ShownContainer { name, runtime_id, arn_id, image, image_digest, limits }
+    }
+}
+
 /// Everything about one container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerPlan {

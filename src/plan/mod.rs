@@ -28,8 +28,8 @@ pub mod vpc;
 
 pub use agent::AgentPlan;
 pub use container::{
-    CgroupPlan, ContainerLimits, ContainerPlan, HealthPlan, PrivateEnvironment, ProcessPlan, RestartPlan, Rlimit,
-    RootfsPlan, TaskLimits,
+    CgroupPlan, ContainerLimits, ContainerPlan, HealthPlan, ListedContainer, PrivateEnvironment, ProcessPlan,
+    RestartPlan, Rlimit, RootfsPlan, Shown, ShownContainer, TaskLimits,
 };
 pub use ebs::check_at_launch;
 pub use log::{CloudWatchPlan, LogPlan, LogSettings, LogSource, Retention, StreamPlan};

@@ -29,9 +29,9 @@ pub struct Asked {
     pub container_instance: Option<String>,
 }
 
-/// Every choice made for one task.
+/// Every choice made for one task. For lists it is read with less of its containers, which are most of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskPlan {
+pub struct TaskPlan<C = ContainerPlan> {
     /// The task id: 32 hexadecimal digits.
     pub id: String,
     /// The key prefix of its records in the store, `task/ACCOUNT/REGION/CLUSTER/ID/`.
@@ -95,15 +95,10 @@ pub struct TaskPlan {
     #[serde(default)]
     pub agent: AgentPlan,
     /// Its containers, in the order of the task definition.
-    pub containers: Vec<ContainerPlan>,
+    pub containers: Vec<C>,
 }
 
 impl TaskPlan {
-    /// Its ARN.
-    pub fn arn(&self) -> TaskArn {
-        Owner { region: self.region.clone(), account: self.account.clone() }.task(&self.cluster, &self.id)
-    }
-
     /// The directories of the container at a place.
     pub fn container_paths(&self, container: usize) -> ContainerPaths {
         let plan = &self.containers[container];
@@ -113,6 +108,13 @@ impl TaskPlan {
             paths.log = stream.directory.join(format!("{}.log", plan.runtime_id));
         }
         paths
+    }
+}
+
+impl<C> TaskPlan<C> {
+    /// Its ARN.
+    pub fn arn(&self) -> TaskArn {
+        Owner { region: self.region.clone(), account: self.account.clone() }.task(&self.cluster, &self.id)
     }
 
     /// The container instance that it was placed on; none for Fargate.

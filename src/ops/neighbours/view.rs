@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use super::groups::of_services;
 use crate::ops::actions::Caller;
-use crate::ops::{Engine, OpsError};
+use crate::ops::{Engine, ListedTask, OpsError};
 use crate::plan::vpc::Vpc;
 use crate::store::records::LEASES;
 
@@ -61,7 +61,8 @@ impl View {
         let default = engine.default_group();
         let mut named: BTreeSet<String> = of_services(engine)?;
         let mut interfaces = Vec::new();
-        for record in engine.live_records()? {
+        let live: Vec<ListedTask> = engine.live_records()?;
+        for record in live {
             let plan = &record.plan;
             let ours = (&plan.account, &plan.region) == (&owner.account, &owner.region) && caller.sees(&plan.cluster);
             if !ours {
