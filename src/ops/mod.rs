@@ -33,6 +33,7 @@ mod index;
 mod instances;
 mod known;
 mod list_tasks;
+mod listing;
 mod log_groups;
 mod log_status;
 mod login;

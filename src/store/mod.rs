@@ -9,18 +9,20 @@
 
 mod error;
 pub mod records;
+mod txn;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use serde::Serialize;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use serde::de::DeserializeOwned;
 
 pub use error::StoreError;
 use error::{failed, is_damage};
 use records::{OVER, STATUS};
+pub use txn::Txn;
+use txn::{apply, holds};
 
 /// The layout of the file and of its records; another one is refused, not guessed at.
 const FORMAT: i32 = 3;
@@ -36,67 +38,6 @@ pub struct Entry<T> {
     pub revision: i64,
     /// Its value.
     pub value: T,
-}
-
-/// What a transaction takes for granted; if it is not so, nothing is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Precondition {
-    Absent(String),
-    Present(String),
-    Unchanged { key: String, revision: i64 },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Write {
-    Put { key: String, value: String },
-    Delete { key: String },
-}
-
-/// Writes that happen together or not at all.
-#[derive(Debug, Clone, Default)]
-pub struct Txn {
-    preconditions: Vec<Precondition>,
-    writes: Vec<Write>,
-}
-
-impl Txn {
-    /// Requires that no record has this key.
-    pub fn require_absent(mut self, key: impl Into<String>) -> Self {
-        self.preconditions.push(Precondition::Absent(key.into()));
-        self
-    }
-
-    /// Requires that there is a record of this key.
-    pub fn require_present(mut self, key: impl Into<String>) -> Self {
-        self.preconditions.push(Precondition::Present(key.into()));
-        self
-    }
-
-    /// Requires that a record still is at this revision.
-    pub fn require_unchanged(mut self, key: impl Into<String>, revision: i64) -> Self {
-        self.preconditions.push(Precondition::Unchanged { key: key.into(), revision });
-        self
-    }
-
-    /// Writes a record.
-    pub fn put(mut self, key: impl Into<String>, value: &impl Serialize) -> Self {
-        let value = serde_json::to_string(value).expect("records have string keys and no failing serializer");
-        self.writes.push(Write::Put { key: key.into(), value });
-        self
-    }
-
-    /// All that another transaction requires and writes, too.
-    pub fn and(mut self, other: Self) -> Self {
-        self.preconditions.extend(other.preconditions);
-        self.writes.extend(other.writes);
-        self
-    }
-
-    /// Deletes a record; that it is absent already is no error.
-    pub fn delete(mut self, key: impl Into<String>) -> Self {
-        self.writes.push(Write::Delete { key: key.into() });
-        self
-    }
 }
 
 /// How a commit ended.
@@ -382,27 +323,6 @@ impl Entry<String> {
             Err(source) => Err(StoreError::Record { key: self.key, source }),
         }
     }
-}
-
-fn holds(db: &Connection, precondition: &Precondition) -> rusqlite::Result<bool> {
-    let revision_of = |key: &str| -> rusqlite::Result<Option<i64>> {
-        db.query_row("SELECT revision FROM record WHERE key = ?1", [key], |row| row.get(0)).optional()
-    };
-    match precondition {
-        Precondition::Absent(key) => Ok(revision_of(key)?.is_none()),
-        Precondition::Present(key) => Ok(revision_of(key)?.is_some()),
-        Precondition::Unchanged { key, revision } => Ok(revision_of(key)? == Some(*revision)),
-    }
-}
-
-fn apply(db: &Connection, write: &Write, revision: i64) -> rusqlite::Result<()> {
-    match write {
-        Write::Put { key, value } => {
-            db.execute("INSERT OR REPLACE INTO record VALUES (?1, ?2, ?3)", params![key, revision, value])?
-        }
-        Write::Delete { key } => db.execute("DELETE FROM record WHERE key = ?1", [key])?,
-    };
-    Ok(())
 }
 
 #[cfg(test)]
