@@ -111,9 +111,10 @@ impl Leaks {
                 || ["cwd", "exe", "root"].iter().any(|file| link(file).starts_with(&self.directory))
         };
         let mounted = || {
-            // a mount of the host's own namespace is listed as such, whoever else sees it
-            let namespace = fs::read_link(proc.join("ns/mnt")).ok();
-            read("mountinfo").contains(&*directory) && namespace.is_some_and(|other| other != own_mount_namespace())
+            // A mount of the host's own namespace is listed as such, whoever else sees it: under systemd many services do.
+            let device = |line: &str| line.split(' ').nth(2).map(str::to_owned);
+            let own: BTreeSet<_> = self.mounts().iter().map(|line| device(line)).collect();
+            read("mountinfo").lines().any(|line| line.contains(&*directory) && !own.contains(&device(line)))
         };
         let why = if command.contains(&*directory) {
             "names the root"
@@ -198,10 +199,6 @@ impl Leaks {
         found.extend(berths_in_run().difference(&self.run).cloned());
         found
     }
-}
-
-fn own_mount_namespace() -> PathBuf {
-    fs::read_link("/proc/self/ns/mnt").unwrap_or_default()
 }
 
 fn berths_in_run() -> BTreeSet<PathBuf> {
