@@ -80,7 +80,7 @@ fn storage_that_a_power_cut_brought_back_goes_with_the_next_resume() {
 #[test]
 fn no_line_is_lost_or_doubled_when_loops_are_killed_while_the_container_writes() {
     let root = Root::with_images(&["probe"]);
-    let bytes = 400_000_000_usize;
+    let bytes = tries("FLOOD_BYTES", 400_000_000) as usize;
     let task = root.run_detached(&definition(&[("web", &["flood", &bytes.to_string(), "100"])]));
     let pid = init(&root, &task);
     let mut kills = 0;
@@ -248,7 +248,8 @@ fn the_loop_goes_on_without_its_holder() {
     root.berth(["ps"]).ok();
     assert!(exists(new.looping) && exists(pid));
     kill(pid, Signal::SIGUSR1).unwrap();
-    assert_eq!(exit_code(&ended(&task, &root)), &told_to_strangers(9));
+    // Whether anybody knows it before Linux 6.15 depends on who the kernel made its parent.
+    assert!([json!(9), told_to_strangers(9)].contains(exit_code(&ended(&task, &root))));
 
     let task = root.run_detached(&definition(&[("web", &["trap", "TERM", "--", "8"])]));
     let old = pair(&task.id).unwrap();

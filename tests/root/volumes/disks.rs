@@ -29,7 +29,7 @@ fn volume(kind: &str) -> Value {
 fn an_ebs_volume_has_the_size_and_the_kind_that_the_run_names() {
     let root = Root::with_images(&["busybox"]);
     for kind in ["ext4", "ext3"] {
-        let script = "df -P -m /data | tail -n 1; grep ' /data ' /proc/mounts; fallocate -l 2G /data/x 2>&1 || \
+        let script = "df -P -m /data | tail -n 1; grep ' /data ' /proc/mounts; fallocate -l 200M /data/x 2>&1 || \
                       dd if=/dev/zero of=/data/x bs=1M count=1; echo written";
         let finished = run(&root, &volume(kind), script);
         let text = finished.ok();
