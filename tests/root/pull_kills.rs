@@ -36,6 +36,8 @@ fn pulls_killed_at_random_moments_leave_nothing_and_the_next_one_is_right() {
     let untouched = Root::new();
     let whole = measured(&untouched, &image);
     let root = Root::new();
+    root.berth(["image", "pull", &image]).ok(); // both stores have seen a pull and a removal, and have the files of those
+    root.berth(["image", "rm", &image]).ok();
     let kills = std::env::var("KILLS").map_or(KILLS, |text| text.parse().expect("KILLS is a number"));
     let seed = std::env::var("KILLS_SEED").map_or_else(|_| rand::random(), |text| text.parse().expect("a number"));
     let mut random = SmallRng::seed_from_u64(seed);
