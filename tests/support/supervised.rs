@@ -84,16 +84,16 @@ pub(crate) fn exit_code(record: &Value) -> &Value {
     &record["containers"][0]["exitCode"]
 }
 
-/// What a record has for the exit code of a container that outlived both its supervisors: nothing before Linux 6.15, where the
-/// kernel tells it to the parent alone.
-pub(crate) fn told_to_strangers(code: i32) -> Value {
+/// Whether a record may have this for the exit code of a container that outlived both its supervisors. Before Linux 6.15 the
+/// kernel tells it to the parent alone, and others know it only if they look before the parent does.
+pub(crate) fn is_told_to_strangers(found: &Value, code: i32) -> bool {
     let mut child = Command::new("true").spawn().expect("true runs");
     let stranger =
         pidfd::open(Pid::from_raw(child.id().try_into().expect("a pid fits"))).expect("it is not reaped yet");
     child.wait().expect("it is ours");
     match pidfd::exit_info(stranger).expect("the kernel answers") {
-        ExitInfo::Ended(_) => json!(code),
-        ExitInfo::NotYet | ExitInfo::Unknown => Value::Null,
+        ExitInfo::Ended(_) => *found == code,
+        ExitInfo::NotYet | ExitInfo::Unknown => *found == code || found.is_null(),
     }
 }
 
