@@ -28,10 +28,13 @@ fn volume(kind: &str) -> Value {
 #[test]
 fn an_ebs_volume_has_the_size_and_the_kind_that_the_run_names() {
     let root = Root::with_images(&["busybox"]);
+    let size = crate::support::supervised::tries("EBS_FILE_MIB", 2048);
     for kind in ["ext4", "ext3"] {
-        let script = "df -P -m /data | tail -n 1; grep ' /data ' /proc/mounts; fallocate -l 200M /data/x 2>&1 || \
-                      dd if=/dev/zero of=/data/x bs=1M count=1; echo written";
-        let finished = run(&root, &volume(kind), script);
+        let script = format!(
+            "df -P -m /data | tail -n 1; grep ' /data ' /proc/mounts; fallocate -l {size}M /data/x 2>&1 || \
+             dd if=/dev/zero of=/data/x bs=1M count=1; echo written"
+        );
+        let finished = run(&root, &volume(kind), &script);
         let text = finished.ok();
         let size: u64 = text.split_whitespace().nth(1).unwrap().parse().unwrap();
         assert!((2800..=3072).contains(&size), "{text}");
