@@ -12,7 +12,7 @@ use crate::lifecycle::LastStatus;
 use crate::logging::Multiline;
 use crate::logs::{Line, Merge, Query, Reader, Until, Watch};
 use crate::plan::TaskPlan;
-use crate::supervisor::watch;
+use crate::supervisor::{self, News, follow, watch};
 
 /// How following ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,12 +44,16 @@ impl Engine {
         interrupt: BorrowedFd,
         show: &mut dyn FnMut(Option<(usize, Line)>) -> io::Result<()>,
     ) -> Result<Followed, OpsError> {
-        let changes = Watch::new(logs)?;
+        // Of a loop that does not tell of logs, as those of earlier versions do not. Where it does, nobody waits for the kernel:
+        // to close an inotify descriptor takes a grace period, 15 ms while network namespaces and control groups go.
+        let mut changes = None;
         let shown = |source| OpsError::Output { source };
         loop {
             self.reopen();
             // The task is watched before its record is read, and the logs are read after: nothing falls in between.
-            let mut task = watch(&plan.paths.control()).ok();
+            let control = plan.paths.control();
+            let mut task = if changes.is_some() { watch(&control) } else { follow(&control) }.ok();
+            let mut is_told = false;
             let record = self.task(plan)?;
             let stopped = record.state.last_status == LastStatus::Stopped;
             if stopped {
@@ -60,7 +64,7 @@ impl Engine {
                 continue;
             }
             loop {
-                changes.clear()?;
+                changes.as_ref().map_or(Ok(()), Watch::clear)?;
                 while let Some(line) = logs.next_line()? {
                     show(Some(line)).map_err(shown)?;
                 }
@@ -69,12 +73,18 @@ impl Engine {
                     return Ok(Followed::Ended);
                 }
                 let Some(watched) = &mut task else { break };
-                match wait(changes.as_fd(), watched.as_fd(), interrupt) {
+                match wait(changes.as_ref().map(Watch::as_fd), watched, interrupt) {
                     Woken::Logs => {}
                     Woken::Interrupt => return Ok(Followed::Interrupted),
-                    Woken::Task => match watched.next_status() {
-                        Some(LastStatus::Stopped) | None => break,
-                        Some(_) => {}
+                    Woken::Task => match watched.next_news() {
+                        Some(News::Status(LastStatus::Stopped)) => break,
+                        Some(_) => is_told = true,
+                        None => {
+                            if !is_told && changes.is_none() {
+                                changes = Some(Watch::new(logs)?);
+                            }
+                            break;
+                        }
                     },
                 }
             }
@@ -88,12 +98,16 @@ enum Woken {
     Interrupt,
 }
 
-fn wait(logs: BorrowedFd, task: BorrowedFd, interrupt: BorrowedFd) -> Woken {
-    let mut fds = [interrupt, task, logs].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+fn wait(logs: Option<BorrowedFd>, task: &supervisor::Watch, interrupt: BorrowedFd) -> Woken {
+    if task.has_more() {
+        return Woken::Task;
+    }
+    let fds = [Some(interrupt), Some(task.as_fd()), logs].into_iter().flatten();
+    let mut fds: Vec<PollFd> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     while poll(&mut fds, PollTimeout::NONE) == Err(Errno::EINTR) {}
-    match fds.each_ref().map(|fd| fd.any() == Some(true)) {
-        [true, ..] => Woken::Interrupt,
-        [_, true, _] => Woken::Task,
+    match fds.iter().position(|fd| fd.any() == Some(true)) {
+        Some(0) => Woken::Interrupt,
+        Some(1) => Woken::Task,
         _ => Woken::Logs,
     }
 }

@@ -1,8 +1,9 @@
 //! The control socket: how others poke a task's loop, and how they wait for what becomes of the task.
 //!
 //! A client sends one line. `poke`: the desired state has changed, look. `watch`: from now on a line with each new
-//! `lastStatus`, the present one first; the socket closes when the task is over or the loop has died. `state`: one line
-//! with all that the loop knows of its task.
+//! `lastStatus`, the present one first; the socket closes when the task is over or the loop has died. `follow`: the same,
+//! and a line with [`LOGS`] when a log has grown, unless such a client has a line to read already. `state`: one line with
+//! all that the loop knows of its task.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -15,7 +16,10 @@ use nix::sys::stat::Mode;
 use serde::Serialize;
 
 use crate::lifecycle::{LastStatus, TaskState};
+use crate::sys::pipe;
 
+/// What followers are told of logs.
+const LOGS: &str = "LOGS";
 /// Nobody needs more at once; further clients wait in the kernel's queue.
 const MOST_CLIENTS: usize = 64;
 
@@ -23,6 +27,7 @@ const MOST_CLIENTS: usize = 64;
 struct Client {
     stream: UnixStream,
     watches: bool,
+    follows: bool,
 }
 
 /// The loop's end.
@@ -67,7 +72,7 @@ impl Control {
             && let Ok((stream, _)) = self.listener.accept()
         {
             if stream.set_nonblocking(true).is_ok() {
-                self.clients.push(Client { stream, watches: false });
+                self.clients.push(Client { stream, watches: false, follows: false });
             }
         }
         let mut wish = Wish::Nothing;
@@ -82,6 +87,10 @@ impl Control {
                 }
                 Ok(read) if line[..read].starts_with(b"watch") => {
                     client.watches = true;
+                    send(client, &told)
+                }
+                Ok(read) if line[..read].starts_with(b"follow") => {
+                    (client.watches, client.follows) = (true, true);
                     send(client, &told)
                 }
                 Ok(read) if line[..read].starts_with(b"state") => send(client, task),
@@ -99,6 +108,12 @@ impl Control {
     /// Tells everybody who watches.
     pub(super) fn tell(&mut self, status: LastStatus) {
         self.clients.retain_mut(|client| !client.watches || send(client, &status));
+    }
+
+    /// Tells everybody who follows that a log has grown. Who has not read the last line yet will look at the logs anyway.
+    pub(super) fn tell_of_logs(&mut self) {
+        let has_read = |client: &Client| pipe::unread(&client.stream).is_ok_and(|bytes| bytes == 0);
+        self.clients.retain_mut(|client| !client.follows || !has_read(client) || send(client, &LOGS));
     }
 }
 
@@ -158,20 +173,52 @@ pub struct Watch {
     lines: BufReader<UnixStream>,
 }
 
+/// What a loop tells those who follow its task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// The task's status.
+    Status(LastStatus),
+    /// There is more to read in a log.
+    Logs,
+}
+
 /// Begins to watch a task; fails when no loop listens.
 pub fn watch(path: &Path) -> io::Result<Watch> {
-    let mut stream = short(path, |short| UnixStream::connect(short))?;
-    stream.write_all(b"watch\n")?;
-    Ok(Watch { lines: BufReader::new(stream) })
+    Watch::new(path, b"watch\n")
+}
+
+/// Begins to watch a task and its logs; fails when no loop listens. A loop of a berth that knows no such wish closes the
+/// connection without a word.
+pub fn follow(path: &Path) -> io::Result<Watch> {
+    Watch::new(path, b"follow\n")
 }
 
 impl Watch {
+    fn new(path: &Path, wish: &[u8]) -> io::Result<Self> {
+        let mut stream = short(path, |short| UnixStream::connect(short))?;
+        stream.write_all(wish)?;
+        Ok(Self { lines: BufReader::new(stream) })
+    }
+
     /// The next status; `None` when the loop is gone: finished, or dead.
     pub fn next_status(&mut self) -> Option<LastStatus> {
+        serde_json::from_str(&self.next_line()?).ok()
+    }
+
+    /// What has come next; `None` when the loop is gone: finished, or dead.
+    pub fn next_news(&mut self) -> Option<News> {
+        let line = self.next_line()?;
+        match serde_json::from_str(&line).ok() {
+            Some(LOGS) => Some(News::Logs),
+            _ => serde_json::from_str(&line).ok().map(News::Status),
+        }
+    }
+
+    fn next_line(&mut self) -> Option<String> {
         let mut line = String::new();
         match self.lines.read_line(&mut line) {
             Ok(0) | Err(_) => None,
-            Ok(_) => serde_json::from_str(line.trim_end()).ok(),
+            Ok(_) => Some(line),
         }
     }
 
@@ -202,6 +249,25 @@ mod tests {
         drop(other);
         let error = stream.write_all(b"poke\n").unwrap_err();
         assert!(nobody_listens(&error), "{error}");
+    }
+
+    #[test]
+    fn a_follower_is_told_of_logs_once_until_it_has_read_that_and_a_watcher_never() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let mut control = Control::bind(&path).unwrap();
+        let (mut follower, mut watcher) = (follow(&path).unwrap(), watch(&path).unwrap());
+        control.run(LastStatus::Pending, &TaskState::new(&[], Timestamp(1), Timestamp(2)));
+        assert_eq!(follower.next_news(), Some(News::Status(LastStatus::Pending)));
+        (0..1_000_000).for_each(|_| control.tell_of_logs());
+        assert_eq!(follower.next_news(), Some(News::Logs));
+        control.tell_of_logs();
+        control.tell(LastStatus::Running);
+        drop(control);
+        let rest: Vec<_> = std::iter::from_fn(|| follower.next_news()).collect();
+        assert_eq!(rest, [News::Logs, News::Status(LastStatus::Running)]);
+        let told: Vec<_> = std::iter::from_fn(|| watcher.next_status()).collect();
+        assert_eq!(told, [LastStatus::Pending, LastStatus::Running]);
     }
 
     #[test]

@@ -185,9 +185,12 @@ impl<'a> Loop<'a> {
         Ok(())
     }
 
-    /// What follows every round: deadlines, the record, those who watch it, and the dead whose ends it holds.
+    /// What follows every round: deadlines, the record, those who watch it and the logs, and the dead whose ends it holds.
     pub(super) fn settle(&mut self) {
         self.keep_deadlines();
+        if self.pumps.iter_mut().any(Pump::take_growth) {
+            self.control.tell_of_logs();
+        }
         self.workers.retain(|worker| worker.request().is_some()); // a free one is not kept: its input ends here
         if !self.saved.save(&self.base.plan, &self.task) {
             return;

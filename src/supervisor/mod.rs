@@ -30,7 +30,7 @@ mod shipper;
 pub mod wake;
 mod workers;
 
-pub use control::{Asked, Watch, ask, poke, short, watch};
+pub use control::{Asked, News, Watch, ask, follow, poke, short, watch};
 pub use holder::supervise;
 pub use lost::whole;
 pub use wake::wake;

@@ -52,6 +52,8 @@ pub(super) struct Pump<'a> {
     window: Option<u64>,
     /// How much of the log has been sent on, or will never be.
     sent: u64,
+    /// Whether the log has grown since somebody asked.
+    has_grown: bool,
 }
 
 impl<'a> Pump<'a> {
@@ -73,7 +75,7 @@ impl<'a> Pump<'a> {
         }
         let window = (plan.delivery == Some(Delivery::Blocking)).then_some(plan.max_bytes);
         let scratch = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        let mut pump = Self { pipes, word, scratch, file, retry: Retry::default(), window, sent: 0 };
+        let mut pump = Self { pipes, word, scratch, file, retry: Retry::default(), window, sent: 0, has_grown: false };
         if word.load(Ordering::Acquire) == UNWRITTEN {
             pump.publish(Stream::Stdout, Stored::No);
         }
@@ -105,6 +107,11 @@ impl<'a> Pump<'a> {
     /// Notes how much of the log has been sent on.
     pub(super) fn note_sent(&mut self, through: u64) {
         self.sent = through;
+    }
+
+    /// Whether the log has grown since this was last asked.
+    pub(super) fn take_growth(&mut self) -> bool {
+        std::mem::take(&mut self.has_grown)
     }
 
     /// Whether everything that the log holds has been sent on.
@@ -181,6 +188,7 @@ impl<'a> Pump<'a> {
             }
             reach("log: before it is written")?;
             file.append(&records).map_err(io::Error::other)?;
+            self.has_grown = true;
             pass("log: written");
         }
         self.publish(stream, Stored::Yes);
