@@ -17,13 +17,12 @@ pub fn hidden_command() -> Option<ExitCode> {
     let result = match command.to_str()? {
         launch::COMMAND => {
             let word = args.next()?;
-            crate::supervisor::supervise(Beginning::from_word(word.to_str()?)?)
+            crate::supervisor::supervise(Beginning::from_word(word.to_str()?)?, worker::run)
         }
         waiting::COMMAND => {
             let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
             return Some(said(waiting::run(&args)));
         }
-        worker::protocol::COMMAND => worker::run(),
         worker::fetch::COMMAND => worker::fetch::run(),
         worker::protocol::SHIP_COMMAND => worker::ship::run(),
         worker::protocol::ENDPOINT_COMMAND => worker::endpoint::run(),

@@ -71,7 +71,11 @@ pub(super) struct Base {
     pub(super) program: OwnedFd,
     pub(super) logs: Vec<LogPipes>,
     pub(super) words: SharedWords,
+    pub(super) work: Work,
 }
+
+/// What a worker does in the process that the loop has forked for it: until its input ends.
+pub type Work = fn(&TaskPlan) -> io::Result<()>;
 
 /// A loop that dies at once is started again only after a pause, which grows to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -84,14 +88,14 @@ const NOT_BEGUN: i32 = 2;
 /// The most that a loop says of its error.
 const LONGEST_REASON: usize = 1024;
 
-/// Runs the supervisor: descriptors 3 to 6 are the plan, the host's network namespace, the pipe for the one answer that the
+/// Runs the supervisor, whose workers do `work`: descriptors 3 to 6 are the plan, the host's network namespace, the pipe for the one answer that the
 /// caller waits for, and the pipe that says when the plan is there. Returns when the task is over.
-pub fn supervise(beginning: Beginning) -> io::Result<()> {
+pub fn supervise(beginning: Beginning, work: Work) -> io::Result<()> {
     let [plan_fd, host_network, answer, go] = sys::spawn::inherited([3, 4, 5, 6]);
     let mut answer = fs::File::from(answer);
     let set_up = detach(beginning).and_then(|()| match fs::File::from(go).read(&mut [0])? {
         0 => Ok(SetUp::Unwanted),
-        _ => set_up(plan_fd, host_network, beginning),
+        _ => set_up(plan_fd, host_network, beginning, work),
     });
     // The lock is held by holder and loop together: it says that one of them lives.
     let (base, _lock) = match set_up {
@@ -133,7 +137,7 @@ fn detach(beginning: Beginning) -> io::Result<()> {
 }
 
 /// Makes everything that must outlive a loop.
-fn set_up(plan_fd: OwnedFd, host_network: OwnedFd, beginning: Beginning) -> io::Result<SetUp> {
+fn set_up(plan_fd: OwnedFd, host_network: OwnedFd, beginning: Beginning, work: Work) -> io::Result<SetUp> {
     let plan: TaskPlan = serde_json::from_slice(&sys::spawn::read_whole(&plan_fd)?)?;
     reach("holder: it has its plan")?;
     let Some(lock) = lock::take(&plan.paths.lock())? else { return Ok(SetUp::Taken) };
@@ -151,7 +155,7 @@ fn set_up(plan_fd: OwnedFd, host_network: OwnedFd, beginning: Beginning) -> io::
     reach("holder: the logs are open")?;
     let words = SharedWords::new(plan.containers.len())?;
     let program = nix::fcntl::open("/proc/self/exe", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
-    let base = Base { plan, plan_fd, host_network, program, logs, words };
+    let base = Base { plan, plan_fd, host_network, program, logs, words, work };
     Ok(SetUp::Done(Box::new(base), lock))
 }
 

@@ -1,7 +1,7 @@
 //! The process that a task belongs to.
 //!
 //! ```text
-//! caller --spawn--> holder --fork--> loop --spawn--> workers
+//! caller --spawn--> holder --fork--> loop --fork--> workers
 //!                     |                 \--- init of container 1, 2, ... (its own children)
 //!                     +-- holds the lock, the log FIFOs and the network namespace; reaps what is orphaned; starts
 //!                         the loop again if it dies
@@ -31,6 +31,6 @@ pub mod wake;
 mod workers;
 
 pub use control::{Asked, News, Watch, ask, follow, poke, short, watch};
-pub use holder::supervise;
+pub use holder::{Work, supervise};
 pub use lost::whole;
 pub use wake::wake;

@@ -12,8 +12,8 @@ use nix::unistd::Pid;
 use super::holder::Base;
 use crate::sys;
 use crate::sys::child::{self, Otherwise, Which};
-use crate::sys::spawn::OnParentDeath;
-use crate::worker::protocol::{COMMAND, Report, Request};
+use crate::sys::spawn::Fork;
+use crate::worker::protocol::{NAME, Report, Request};
 
 /// How long one request may take, in milliseconds; ECS's agent gives a container four minutes to be made, which covers a pull.
 pub(super) const PATIENCE: u64 = 60_000;
@@ -39,9 +39,17 @@ impl Worker {
         let null = nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
         let (their_requests, requests) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
         let (reports, their_reports) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
-        let fds = [&their_requests, &their_reports, &null, &base.plan_fd, &base.host_network].map(AsFd::as_fd);
-        let args = ["berth", COMMAND, &base.plan.id];
-        let pid = sys::spawn::spawn(base.program.as_fd(), &args, &fds, OnParentDeath::Die)?;
+        let fds = [&their_requests, &their_reports, &null, &base.host_network].map(AsFd::as_fd);
+        let pid = match sys::spawn::fork_apart(&["berth", NAME, &base.plan.id], &fds)? {
+            (Fork::Parent(pid), _) => pid,
+            (Fork::Child, Ok(())) => std::process::exit(i32::from((base.work)(&base.plan).is_err())),
+            (Fork::Child, Err(error)) => {
+                let report = Report::Failed { reason: format!("ContainerRuntimeError: start a worker: {error}") };
+                let line = serde_json::to_string(&report).expect("a report is plain data");
+                let _ = fs::File::from(their_reports).write_all(format!("{line}\n").as_bytes());
+                std::process::exit(1)
+            }
+        };
         nix::fcntl::fcntl(&reports, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         Ok(Self {
             pid,

@@ -125,10 +125,7 @@ fn become_program(start: &Start<'_>) -> i32 {
     // SAFETY: plain system calls on numbers, and on the NULL-terminated lists that the caller keeps alive.
     unsafe {
         if start.death == OnParentDeath::Die {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
-            if libc::getppid() != start.parent.as_raw() {
-                libc::_exit(1); // it died before the call above
-            }
+            die_with(start.parent);
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
@@ -197,6 +194,65 @@ pub fn fork() -> io::Result<Fork> {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Fork::Child),
         pid => Ok(Fork::Parent(Pid::from_raw(pid))),
+    }
+}
+
+/// Forks a single-threaded process as [`fork`] does, but the new one is no copy for those who look at it: it has exactly the
+/// descriptors `fds`, as its 0, 1, 2 ..., no signal is blocked in it, its command line has these words (where a root has
+/// CAP_SYS_RESOURCE), and it dies with its parent. No destructor of what it has a copy of may run in it: it ends with
+/// [`std::process::exit`]. Its first error is the child's to tell.
+pub fn fork_apart(words: &[&str], fds: &[BorrowedFd]) -> io::Result<(Fork, io::Result<()>)> {
+    let parent = nix::unistd::getpid();
+    let fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    match fork()? {
+        Fork::Parent(pid) => Ok((Fork::Parent(pid), Ok(()))),
+        Fork::Child => {
+            die_with(parent);
+            let none = SigSet::empty();
+            let apart = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&none), None).map_err(io::Error::from);
+            rename(words);
+            Ok((Fork::Child, apart.and_then(|()| keep_only(&fds))))
+        }
+    }
+}
+
+/// In a child: it is killed when its parent dies, or ends now if that has died already.
+fn die_with(parent: Pid) {
+    // SAFETY: plain system calls on numbers.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+        if libc::getppid() != parent.as_raw() {
+            libc::_exit(1); // it died before the call above
+        }
+    }
+}
+
+/// These descriptors become 0, 1, 2 ...; all others are closed, whoever believes to own them.
+fn keep_only(fds: &[RawFd]) -> io::Result<()> {
+    let parked: Vec<RawFd> = fds.iter().map(|fd| park(*fd)).collect();
+    if parked.iter().any(|fd| *fd < 0) {
+        return Err(io::Error::from_raw_os_error(parking_errno()));
+    }
+    for (place, parked) in (0..).zip(&parked) {
+        // SAFETY: a plain system call on numbers; what was open there is nobody's any more.
+        Errno::result(unsafe { libc::dup2(*parked, place) })?;
+    }
+    let first = u32::try_from(fds.len()).expect("they are few");
+    // SAFETY: as above.
+    Errno::result(unsafe { libc::close_range(first, u32::MAX, 0) }).map(drop).map_err(io::Error::from)
+}
+
+/// Has the process's command line be these words (PR_SET_MM_ARG_START, prctl(2)). Where that is not allowed it keeps the old one.
+fn rename(words: &[&str]) {
+    let line: Vec<u8> = words.iter().flat_map(|word| word.bytes().chain([0])).collect();
+    let line: &'static [u8] = line.leak(); // as long as the process lives
+    // The start comes first: the heap lies below the stack, where the old line is, so that it never ends before it starts.
+    let range = line.as_ptr_range();
+    for (what, end) in [(libc::PR_SET_MM_ARG_START, range.start), (libc::PR_SET_MM_ARG_END, range.end)] {
+        // SAFETY: the kernel keeps an address that others read the process's memory at; the memory stays.
+        if unsafe { libc::prctl(libc::PR_SET_MM, what, end, 0, 0) } != 0 {
+            return;
+        }
     }
 }
 

@@ -27,7 +27,7 @@ const CHUNK: usize = 64 << 10;
 /// Reads after the end of the check: what its children may still write is of no interest.
 const LAST_READS: usize = 16;
 
-impl Worker {
+impl Worker<'_> {
     /// Checks the health of the container at a place of the plan. Not to be able to is an outcome too.
     pub(super) fn check(&self, place: usize) -> Report {
         Report::Checked(match self.try_check(place) {

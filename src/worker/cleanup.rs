@@ -21,7 +21,7 @@ use crate::store::{Commit, Store, Txn};
 use crate::sys::failpoint::{pass, reach};
 use crate::sys::time;
 
-impl Worker {
+impl Worker<'_> {
     /// Removes everything that was made for the task but its record, its logs and its lock. Its link ends with its network
     /// namespace, which ends with its last process.
     pub(super) fn clean_up(&self) -> Report {
@@ -32,7 +32,7 @@ impl Worker {
             failures.extend(errors.iter().map(|error| failed("ContainerRuntimeError", error)));
         }
         pass("clean-up: the groups are gone");
-        let (plan, host) = (&self.plan, self.host_network.as_fd());
+        let (plan, host) = (self.plan, self.host_network.as_fd());
         let network = || {
             let down = network_down(plan, host, spent.as_ref());
             pass("clean-up: the network is down");
@@ -61,7 +61,7 @@ impl Worker {
         };
         match counters {
             None if is_told().is_some() => None,
-            counters => Some(Spent::of(&self.plan, counters.as_ref(), time::wall_ns() / 1_000_000)),
+            counters => Some(Spent::of(self.plan, counters.as_ref(), time::wall_ns() / 1_000_000)),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::sys::netns;
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(10);
 
-impl Worker {
+impl Worker<'_> {
     /// Puts the worker into the namespace of the container at a place of the plan; that of an awsvpc task it has from its
     /// birth, and that of the host too.
     pub(super) fn connect(&self, place: usize) -> Result<(), Box<dyn Error>> {

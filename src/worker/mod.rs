@@ -1,6 +1,6 @@
-//! A worker: a short-lived, single-threaded process that a supervisor's loop starts from the sealed program, with nothing but
-//! its pipes, the plan, and the host's network namespace. It does the rooted and risky acts, each of them idempotent, and
-//! exits; the loop kills it when it takes too long. It dies with the loop.
+//! A worker: a short-lived process that a supervisor's loop forks, with nothing but its pipes, the plan, and the host's
+//! network namespace. It does the rooted and risky acts, each of them idempotent, and exits; the loop kills it when it takes
+//! too long. It dies with the loop.
 //!
 //! For a start it takes a mount namespace of its own, so that whatever it mounts ends with it and with the container.
 
@@ -28,7 +28,7 @@ use std::thread::{self, JoinHandle};
 
 use nix::sys::stat::Mode;
 
-use self::protocol::{HOST_NETWORK_FD, PLAN_FD, Report, Request};
+use self::protocol::{Report, Request, WORKER_HOST_NETWORK_FD};
 use crate::plan::TaskPlan;
 use crate::runtime::cgroup::Cgroups;
 use crate::runtime::disk::{self, DiskError};
@@ -36,8 +36,8 @@ use crate::sys;
 
 /// What a worker works with.
 #[derive(Debug)]
-struct Worker {
-    plan: TaskPlan,
+struct Worker<'a> {
+    plan: &'a TaskPlan,
     host_network: OwnedFd,
     cgroups: Cgroups,
     /// The task's own disk, which is opened while the rest is prepared.
@@ -46,15 +46,16 @@ struct Worker {
 
 type OpeningDisk = JoinHandle<Result<OwnedFd, DiskError>>;
 
-/// Runs a worker until its input ends.
-pub fn run() -> io::Result<()> {
+/// Runs a worker until its input ends, in a process that was forked for that.
+pub fn run(plan: &TaskPlan) -> io::Result<()> {
     nix::sys::stat::umask(Mode::from_bits_truncate(0o077));
-    let mut worker = begin();
+    let [host_network] = sys::spawn::inherited([WORKER_HOST_NETWORK_FD]);
+    let mut worker = Cgroups::of_host().map(|cgroups| Worker { plan, host_network, cgroups, disk: RefCell::new(None) });
     for line in io::stdin().lock().lines() {
         let request: Request = serde_json::from_str(&line?)?;
         let report = match &mut worker {
             Ok(worker) => worker.act(request),
-            Err(error) => failed("ContainerRuntimeError", error.as_ref()),
+            Err(error) => failed("ContainerRuntimeError", error),
         };
         let mut line = serde_json::to_vec(&report)?;
         line.push(b'\n');
@@ -64,13 +65,7 @@ pub fn run() -> io::Result<()> {
     Ok(())
 }
 
-fn begin() -> Result<Worker, Box<dyn std::error::Error>> {
-    let [plan, host_network] = sys::spawn::inherited([PLAN_FD, HOST_NETWORK_FD]);
-    let plan = serde_json::from_slice(&sys::spawn::read_whole(&plan)?)?;
-    Ok(Worker { plan, host_network, cgroups: Cgroups::of_host()?, disk: RefCell::new(None) })
-}
-
-impl Worker {
+impl Worker<'_> {
     fn act(&mut self, request: Request) -> Report {
         match request {
             Request::Prepare => self.prepare(),

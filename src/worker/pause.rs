@@ -72,7 +72,7 @@ pub(super) struct Pause {
     pidfd: OwnedFd,
 }
 
-impl Worker {
+impl Worker<'_> {
     /// Ends the pause process of an earlier attempt, which would hold on to the network of that attempt, and starts a new one.
     pub(super) fn renew_pause(&self) -> Result<(), PauseError> {
         if !self.plan.containers.iter().any(|container| shares(&container.isolation)) {

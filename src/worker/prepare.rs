@@ -9,7 +9,7 @@ use super::protocol::Report;
 use super::{Worker, failed};
 use crate::sys::failpoint::{pass, reach};
 
-impl Worker {
+impl Worker<'_> {
     /// The kernel's cgroup lock is slow to get when nobody has had it lately; the network is made meanwhile.
     pub(super) fn prepare(&self) -> Report {
         pass("prepare: asked");

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::{Checked, Exit};
 
-/// The name that starts the program as a worker.
-pub const COMMAND: &str = "worker";
-/// The descriptor on which a worker (and a supervisor) finds the task's plan: a memfd with its JSON text.
+/// What a worker is called, before its task's id: `berth worker ID`.
+pub const NAME: &str = "worker";
+/// The descriptor of the host's network namespace, of a worker.
+pub const WORKER_HOST_NETWORK_FD: i32 = 3;
+/// The descriptor on which the endpoint, whoever ships logs, and a supervisor find the task's plan: a memfd with its JSON text.
 pub const PLAN_FD: i32 = 3;
-/// The descriptor of the host's network namespace.
+/// The descriptor of the host's network namespace, of those beside whom a plan is.
 pub const HOST_NETWORK_FD: i32 = 4;
 
 /// One act.

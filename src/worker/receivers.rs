@@ -9,14 +9,14 @@ use super::{Worker, ship};
 use crate::ecs::LaunchType;
 use crate::plan::TaskPlan;
 
-impl Worker {
+impl Worker<'_> {
     /// Asks for all containers of a Fargate task while something else is done; ECS's reason if a receiver is not there.
     pub(super) fn with_receivers<T>(&self, other: impl FnOnce() -> T) -> (T, Option<String>) {
         if self.plan.launch_type != LaunchType::Fargate {
             return (other(), None);
         }
         let wanted: Vec<usize> = (0..self.plan.containers.len()).filter(|place| self.asks(*place)).collect();
-        let (done, failed) = ask(&self.plan, &wanted, self.host_network.as_fd(), other);
+        let (done, failed) = ask(self.plan, &wanted, self.host_network.as_fd(), other);
         (done, failed.map(|why| format!("ResourceInitializationError: failed to validate logger args: {why}")))
     }
 
@@ -25,7 +25,7 @@ impl Worker {
         if self.plan.launch_type == LaunchType::Fargate || !self.asks(place) {
             return None;
         }
-        let ((), failed) = ask(&self.plan, &[place], self.host_network.as_fd(), || ());
+        let ((), failed) = ask(self.plan, &[place], self.host_network.as_fd(), || ());
         failed.map(|why| format!("CannotStartContainerError: failed to initialize logging driver: {why}"))
     }
 

@@ -28,7 +28,7 @@ struct Companions {
     carrier: Option<Carrier>,
 }
 
-impl Worker {
+impl Worker<'_> {
     /// Starts the container at a place of the plan. What an earlier attempt or run left is killed and removed first, but for
     /// the writable layer.
     pub(super) fn start(&self, place: usize, run: u32) -> Report {
@@ -95,7 +95,7 @@ impl Worker {
             _ => self.cgroups.oom_kills(&self.plan.cgroup, &plan.name)?.container,
         };
         // By a thread that has to have ended before what follows, and before the group takes loop devices away.
-        let disks = Disks::open(&self.plan, place, self.opened_disk()?)?;
+        let disks = Disks::open(self.plan, place, self.opened_disk()?)?;
         reach("start: the disks are open")?;
         // From here on everything that this process makes is in the container's group, and in a mount namespace where
         // libcontainer finds no group to write.
@@ -110,7 +110,7 @@ impl Worker {
         // The task's: of two containers the one that starts last wins.
         container::set_parameters(&plan.isolation.network_parameters)?;
         reach("start: the parameters are set")?;
-        let bundle = bundle::prepare(&self.plan, place, disks, &self.surroundings(place, &joined))?;
+        let bundle = bundle::prepare(self.plan, place, disks, &self.surroundings(place, &joined))?;
         reach("start: the bundle is made")?;
         let (ours, theirs) = carrier.is_some().then(passing::pair).transpose()?.unzip();
         let created = container::create(bundle, plan, &paths, &libcontainer, &self.plan.filters, nodes, theirs)?;

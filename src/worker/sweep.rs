@@ -6,7 +6,7 @@ use super::terminal::wait_for_output;
 use super::{Worker, failed};
 use crate::plan::isolation::{PidNamespace, Streams};
 
-impl Worker {
+impl Worker<'_> {
     /// Sees a container's end through.
     pub(super) fn sweep(&self, place: usize) -> Report {
         let plan = &self.plan.containers[place];
