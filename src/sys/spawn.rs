@@ -198,8 +198,8 @@ pub fn fork() -> io::Result<Fork> {
 }
 
 /// Forks a single-threaded process as [`fork`] does, but the new one is no copy for those who look at it: it has exactly the
-/// descriptors `fds`, as its 0, 1, 2 ..., no signal is blocked in it, its command line has these words (where a root has
-/// CAP_SYS_RESOURCE), and it dies with its parent. No destructor of what it has a copy of may run in it: it ends with
+/// descriptors `fds`, as its 0, 1, 2 ..., no signal is blocked in it, its command line has these words, and it dies
+/// with its parent. No destructor of what it has a copy of may run in it: it ends with
 /// [`std::process::exit`]. Its first error is the child's to tell.
 pub fn fork_apart(words: &[&str], fds: &[BorrowedFd]) -> io::Result<(Fork, io::Result<()>)> {
     let parent = nix::unistd::getpid();
@@ -242,18 +242,21 @@ fn keep_only(fds: &[RawFd]) -> io::Result<()> {
     Errno::result(unsafe { libc::close_range(first, u32::MAX, 0) }).map(drop).map_err(io::Error::from)
 }
 
-/// Has the process's command line be these words (PR_SET_MM_ARG_START, prctl(2)). Where that is not allowed it keeps the old one.
+/// Has the process's command line be these words. One that is too short for them stays as it is.
 fn rename(words: &[&str]) {
-    let line: Vec<u8> = words.iter().flat_map(|word| word.bytes().chain([0])).collect();
-    let line: &'static [u8] = line.leak(); // as long as the process lives
-    // The start comes first: the heap lies below the stack, where the old line is, so that it never ends before it starts.
-    let range = line.as_ptr_range();
-    for (what, end) in [(libc::PR_SET_MM_ARG_START, range.start), (libc::PR_SET_MM_ARG_END, range.end)] {
-        // SAFETY: the kernel keeps an address that others read the process's memory at; the memory stays.
-        if unsafe { libc::prctl(libc::PR_SET_MM, what, end, 0, 0) } != 0 {
-            return;
-        }
+    let room: usize = std::env::args_os().map(|arg| arg.len() + 1).sum();
+    let mut line: Vec<u8> = words.iter().flat_map(|word| word.bytes().chain([0])).collect();
+    if line.len() <= room {
+        line.resize(room, 0);
+        // SAFETY: the words with which a program was started stand one after the other from argv[0] on, which this is; they
+        // are the process's to change (proc_pid_cmdline(5)), and are strings after this as well.
+        unsafe { std::ptr::copy_nonoverlapping(line.as_ptr(), program_invocation_name.cast(), room) };
     }
+}
+
+unsafe extern "C" {
+    /// The program's argv[0] (program_invocation_name(3)).
+    static program_invocation_name: *mut libc::c_char;
 }
 
 /// Has all threads allocate from two heaps, and large pieces from none: otherwise each thread keeps as much as its largest
