@@ -252,6 +252,7 @@ fn hold(base: &Base, beginning: Beginning, mut answer: &fs::File) -> io::Result<
                 pass("holder: the loop is forked");
                 start = begin::Start::Again;
                 drop((exits_in, why_out));
+                sys::spawn::trim_memory();
                 wait_for_end(pid, &exits_out, &mut exits)?
             }
             Err(error) => {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar};
 
 use super::child;
 
@@ -86,13 +86,18 @@ fn vfork(start: &mut Start<'_>) -> io::Result<Pid> {
 /// The stack of a child that has not become a program yet, in bytes.
 const STACK: usize = 32 << 10;
 
-/// The environment of a new process: none, but while a launch is timed, and for tests of this program's own failures.
+/// The environment of a new process: how it is to allocate; while a launch is timed, where to write; and for tests of this
+/// program's own failures, which.
 fn variables() -> Vec<CString> {
-    let timing = super::timing::environment();
+    let all = [ALLOCATOR.to_owned()].into_iter().chain(super::timing::environment());
     #[cfg(feature = "failpoints")]
-    let timing = timing.into_iter().chain(super::failpoint::environment());
-    timing.into_iter().collect()
+    let all = all.chain(super::failpoint::environment());
+    all.collect()
 }
+
+/// Without glibc's lists of freed pieces for each thread: [`trim_memory`] cannot give back a page that a piece in them is on, and
+/// most of what a supervisor has ever used stayed so. That has to be said before the program starts.
+const ALLOCATOR: &CStr = c"GLIBC_TUNABLES=glibc.malloc.tcache_count=0";
 
 /// Children that were started to outlive this process, which may outlive them. Whose children a process has is a matter of
 /// the whole process; most end long before their children, and keep no list.
@@ -269,10 +274,29 @@ pub fn share_heaps() {
     }
 }
 
-/// Gives freed memory back to the kernel (malloc_trim(3)).
+/// Gives back to the kernel what the allocator holds free (malloc_trim(3)), and what deeper calls have left on the stack. To be
+/// called by the main thread, before it waits for long.
 pub fn trim_memory() {
     // SAFETY: takes no pointer and only releases pages that the allocator holds free.
     unsafe { libc::malloc_trim(0) };
+    trim_stack();
+}
+
+/// How far below the present frame an earlier call may have reached, in bytes. The kernel keeps a gap of 1 MiB between the main
+/// thread's stack and whatever lies below it (stack_guard_gap), so that nothing else is met.
+const DEEPEST: usize = 512 << 10;
+/// Room for the frames of the calls that are being made, in bytes.
+const SHALLOW: usize = 512;
+
+/// Everything below the caller's frame is what calls that have returned have left.
+fn trim_stack() {
+    let frame = [0_u8; 1];
+    let Some(page) = nix::unistd::sysconf(SysconfVar::PAGE_SIZE).ok().flatten() else { return };
+    let below = frame.as_ptr().addr() - SHALLOW;
+    let end = below - below % usize::try_from(page).expect("a page has a size");
+    let start = std::ptr::without_provenance_mut::<libc::c_void>(end - DEEPEST);
+    // SAFETY: there is nothing there but frames that are not used any more: the next one is zero at first, which a frame may be.
+    unsafe { libc::madvise(start, DEEPEST, libc::MADV_DONTNEED) };
 }
 
 /// Takes the descriptors with which [`spawn`] started this process, to be called once, first thing.
