@@ -295,14 +295,15 @@ fn patiently(mut act: impl FnMut() -> rusqlite::Result<()>) -> rusqlite::Result<
     }
 }
 
-/// Two processes may create the file at once: the second one finds everything there.
+/// Two processes may create the file at once: the second one finds everything there. Keys are an index beside the records, not
+/// one tree with them: on the way down that would read the whole of a large record to compare its key. Earlier versions made it
+/// so, and both are read and written alike.
 fn create(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     let new = records::NEW;
     db.execute_batch(&format!(
         "BEGIN IMMEDIATE;
-         CREATE TABLE IF NOT EXISTS record (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value TEXT NOT NULL)
-             WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS record (key TEXT PRIMARY KEY NOT NULL, revision INTEGER NOT NULL, value TEXT NOT NULL);
          CREATE TABLE IF NOT EXISTS clock (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL);
          INSERT OR IGNORE INTO clock VALUES (1, 0);
          INSERT OR IGNORE INTO record VALUES ('{new}', 0, 'true');
