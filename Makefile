@@ -110,7 +110,7 @@ lint: ## formatting and clippy, warnings are errors
 
 bench: bench-launch bench-pull bench-services bench-api ## berth beside crun, runc, podman, docker and skopeo; N= how many samples of each
 
-bench-launch: build ## a launch beside crun, runc, podman and docker; many callers; up to a thousand tasks; plots; N= TASKS= SECONDS=
+bench-launch: build ## a launch beside crun, runc, podman and docker; many callers; up to a thousand tasks; plots; N= TASKS= SECONDS= FAVORDYNMODS=1
 	$(call root)
 	$(call packages,crun runc podman netavark docker.io containerd)
 	@rootfs-fixtures/make probe

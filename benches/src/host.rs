@@ -35,6 +35,22 @@ pub fn isolate() -> Result<(), Failure> {
     Ok(())
 }
 
+/// With FAVORDYNMODS=1, as long as `scratch` lives: a cgroup hierarchy without controllers is mounted with `favordynmods`, and the
+/// first move of a process into a group in a while waits for nothing, whoever makes it (`berth doctor` says how a host has that).
+pub fn favor_moves(scratch: &Scratch) -> Result<(), Failure> {
+    if crate::setting("FAVORDYNMODS", 0)? == 0 {
+        return Ok(());
+    }
+    let point = scratch.path.join(FAVOR);
+    fs::create_dir(&point)?;
+    let options = format!("none,name={CGROUP},{FAVOR}");
+    mount(Some("cgroup"), &point, Some("cgroup"), MsFlags::empty(), Some(options.as_str()))
+        .map_err(|error| format!("mount a cgroup hierarchy with {FAVOR}: {error}").into())
+}
+
+/// The option's name.
+const FAVOR: &str = "favordynmods";
+
 /// A directory for everything that the tools write, removed at the end with the mounts and cgroups that they left.
 pub struct Scratch {
     pub path: PathBuf,
@@ -115,7 +131,7 @@ pub fn podman_settings(home: &Path) -> Result<[(&'static str, PathBuf); 2], Fail
 /// Prints them.
 pub fn print(facts: &[(&str, String)]) {
     for (name, value) in facts {
-        println!("{name:8} {value}");
+        println!("{name:12} {value}");
     }
 }
 
@@ -138,6 +154,7 @@ pub fn machine() -> Vec<(&'static str, String)> {
         ("cpu", format!("{cores} x {}", after(&cpus, "model name"))),
         ("memory", after(&memory, "MemTotal")),
         ("kernel", format!("{}, cgroup {layout}", release.trim())),
+        (FAVOR, if read("/proc/self/mountinfo").contains(FAVOR) { "on" } else { "off" }.to_owned()),
         ("load", read("/proc/loadavg").trim().to_owned()),
     ];
     for tool in ["crun", "runc", "podman", "dockerd", "containerd", "skopeo"] {

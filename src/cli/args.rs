@@ -1,5 +1,5 @@
 //! The surface of the command line: every command, option and help text, parsed into plain data. What a command does
-//! is not here. The two hidden commands (`supervise`, `worker`) are not here either: they are recognised before.
+//! is not here. The hidden commands, by which berth starts itself, are not here either: they are recognised before.
 
 use std::path::PathBuf;
 

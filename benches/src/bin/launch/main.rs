@@ -6,8 +6,8 @@
 //! what a further container of a task and its removal cost; and what many standing tasks cost. Settings, by environment:
 //! N samples of each case (100), GAP in ms (60), QUIET: at most so many ms more are waited until nothing else on the
 //! machine is runnable (300), CALLERS (4) and for how many SECONDS (30, 0 for not at all), TASKS: how many stand, ascending
-//! (1,100,300,1000), BERTH_BIN. Prints tables; the figures behind them go to target/bench/launch.json, and plots of
-//! them to launch.svg and tasks.svg beside it.
+//! (1,100,300,1000), FAVORDYNMODS=1 to have moves between control groups wait for nothing (0), BERTH_BIN. Prints tables;
+//! the figures behind them go to target/bench/launch.json, and plots of them to launch.svg and tasks.svg beside it.
 
 mod berth;
 mod bundle;
@@ -38,6 +38,7 @@ fn main() -> Result<(), Failure> {
     let layout = top.join("target/fixtures/probe");
     host::isolate()?;
     let scratch = host::Scratch::new()?;
+    host::favor_moves(&scratch)?;
 
     let berth = berth::Berth::new(&top, &scratch.path)?;
     let bundle = bundle::Bundle::new(&layout, &scratch.path)?;
