@@ -85,6 +85,11 @@ impl Channel {
         self.unacknowledged.is_empty()
     }
 
+    /// How many messages the client has not acknowledged.
+    pub fn waiting(&self) -> usize {
+        self.unacknowledged.len()
+    }
+
     /// A message to the client, which is kept until it is acknowledged.
     pub fn send(&mut self, payload_type: PayloadType, payload: Vec<u8>, stamp: Stamp) -> Vec<u8> {
         let flags = u64::from(self.next == 0);

@@ -73,6 +73,27 @@ fn tasks_that_are_not_over_are_found_by_an_index_alone_in_an_earlier_store_too()
 }
 
 #[test]
+fn a_store_in_which_an_earlier_version_keeps_records_and_keys_together_is_read_and_written_alike() {
+    let (dir, store) = store();
+    let earlier = "DROP INDEX task;
+        ALTER TABLE record RENAME TO other;
+        CREATE TABLE record (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
+        INSERT INTO record SELECT * FROM other;
+        DROP TABLE other;";
+    store.db.execute_batch(earlier).unwrap();
+    let mut store = Store::open(&dir.path().join("below/store.db")).unwrap();
+    let large = "x".repeat(20_000);
+    let txn = Txn::default().put("t/2", &large).put("t/1", &large).put("t/3", &1).put("u", &1);
+    assert_eq!(store.commit(&txn).unwrap(), Commit::Done);
+    let revision = store.revision().unwrap();
+    let txn = Txn::default().require_unchanged("t/2", revision).delete("t/3").put("t/1", &"small");
+    assert_eq!(store.commit(&txn).unwrap(), Commit::Done);
+    assert_eq!(store.commit(&Txn::default().require_absent("t/2").put("v", &1)).unwrap(), Commit::Conflict);
+    let all = store.list::<String>("t/").unwrap().into_iter().map(|entry| (entry.key, entry.value));
+    assert_eq!(all.collect::<Vec<_>>(), [("t/1".to_owned(), "small".to_owned()), ("t/2".to_owned(), large)]);
+}
+
+#[test]
 fn a_list_by_ending_and_the_revisions_are_those_of_the_prefix() {
     let (_dir, mut store) = store();
     assert_eq!(store.commit(&Txn::default().put("t/1/a", &1).put("t/1/b", &2)).unwrap(), Commit::Done);

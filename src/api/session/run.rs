@@ -20,7 +20,7 @@ use crate::ops::{BegunSession, SessionLog, SessionOrder, tty};
 
 /// How long a client may take for the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(30);
-/// How long the last output of a process is waited for to be acknowledged, the connection back included.
+/// For how long nothing of the last output of a process may be acknowledged, the connection back included.
 const LAST: Duration = Duration::from_secs(10);
 /// What was typed and the process has not read; more is not acknowledged.
 const TYPED_MAX: usize = 128 << 10;
@@ -32,7 +32,7 @@ enum Phase {
     Handshake { since: Instant },
     /// The process runs.
     Running(Box<Process>),
-    /// It has ended, and the client has not acknowledged all of its output.
+    /// It has ended, and the client has not acknowledged all of its output: any of it last at `since`.
     Ended { since: Instant, output: String },
 }
 
@@ -231,7 +231,13 @@ impl Session<'_> {
         // What is no message is not acknowledged: if it was one, it comes again.
         let Ok(message) = Message::decode(&bytes) else { return None };
         let room = if self.typed.len() < TYPED_MAX { Room::Some } else { Room::None };
+        let waiting = self.channel.waiting();
         let received = self.channel.receive(message, stamp(), room);
+        if let Phase::Ended { since, .. } = &mut self.phase
+            && self.channel.waiting() < waiting
+        {
+            *since = Instant::now();
+        }
         if let (Some(client), Some(bytes)) = (&self.client, received.acknowledgement) {
             client.send(bytes);
         }
