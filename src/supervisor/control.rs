@@ -2,7 +2,7 @@
 //!
 //! A client sends one line. `poke`: the desired state has changed, look. `watch`: from now on a line with each new
 //! `lastStatus`, the present one first; the socket closes when the task is over or the loop has died. `follow`: the same,
-//! and a line with [`LOGS`] when a log has grown, unless such a client has a line to read already. `state`: one line with
+//! and a line `"LOGS"` when a log has grown, unless such a client has a line to read already. `state`: one line with
 //! all that the loop knows of its task.
 
 use std::io::{self, BufRead, BufReader, Read, Write};

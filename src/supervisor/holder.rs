@@ -88,8 +88,8 @@ const NOT_BEGUN: i32 = 2;
 /// The most that a loop says of its error.
 const LONGEST_REASON: usize = 1024;
 
-/// Runs the supervisor, whose workers do `work`: descriptors 3 to 6 are the plan, the host's network namespace, the pipe for the one answer that the
-/// caller waits for, and the pipe that says when the plan is there. Returns when the task is over.
+/// Runs the supervisor, whose workers do `work`: descriptors 3 to 6 are the plan, the host's network namespace, the pipe for
+/// the one answer that the caller waits for, and the pipe that says when the plan is there. Returns when the task is over.
 pub fn supervise(beginning: Beginning, work: Work) -> io::Result<()> {
     let [plan_fd, host_network, answer, go] = sys::spawn::inherited([3, 4, 5, 6]);
     let mut answer = fs::File::from(answer);

@@ -202,10 +202,10 @@ pub fn fork() -> io::Result<Fork> {
     }
 }
 
-/// Forks a single-threaded process as [`fork`] does, but the new one is no copy for those who look at it: it has exactly the
-/// descriptors `fds`, as its 0, 1, 2 ..., no signal is blocked in it, its command line has these words, and it dies
-/// with its parent. No destructor of what it has a copy of may run in it: it ends with
-/// [`std::process::exit`]. Its first error is the child's to tell.
+/// Forks a single-threaded process as [`fork`] does, but what the new one shares with the old one is its memory alone: it has
+/// exactly the descriptors `fds`, as its 0, 1, 2 ..., no signal is blocked in it, its command line has these words, and it
+/// dies with its parent. If that cannot be, the child hears the error. No destructor of what it has a copy of may run in
+/// it: it ends with [`std::process::exit`].
 pub fn fork_apart(words: &[&str], fds: &[BorrowedFd]) -> io::Result<(Fork, io::Result<()>)> {
     let parent = nix::unistd::getpid();
     let fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
