@@ -28,7 +28,7 @@ pub fn spawn(program: BorrowedFd, args: &[&str], fds: &[BorrowedFd], death: OnPa
     let args: Vec<CString> = args.iter().map(|arg| CString::new(*arg)).collect::<Result<_, _>>()?;
     let mut argv: Vec<*const libc::c_char> = args.iter().map(|arg| arg.as_ptr()).collect();
     argv.push(std::ptr::null());
-    let variables = variables();
+    let variables = variables(death);
     let mut environment: Vec<*const libc::c_char> = variables.iter().map(|variable| variable.as_ptr()).collect();
     environment.push(std::ptr::null());
     assert!(fds.len() <= MOST, "at most {MOST} descriptors");
@@ -86,10 +86,11 @@ fn vfork(start: &mut Start<'_>) -> io::Result<Pid> {
 /// The stack of a child that has not become a program yet, in bytes.
 const STACK: usize = 32 << 10;
 
-/// The environment of a new process: how it is to allocate; while a launch is timed, where to write; and for tests of this
-/// program's own failures, which.
-fn variables() -> Vec<CString> {
-    let all = [ALLOCATOR.to_owned()].into_iter().chain(super::timing::environment());
+/// The environment of a new process: how it is to allocate, if it is to last; while a launch is timed, where to write; and for
+/// tests of this program's own failures, which.
+fn variables(death: OnParentDeath) -> Vec<CString> {
+    let lasts = (death == OnParentDeath::Live).then(|| ALLOCATOR.to_owned());
+    let all = lasts.into_iter().chain(super::timing::environment());
     #[cfg(feature = "failpoints")]
     let all = all.chain(super::failpoint::environment());
     all.collect()
